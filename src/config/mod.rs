@@ -1,0 +1,63 @@
+//! What a person may set, and its defaults.
+//!
+//! What must stay true: these plain structs are the one source for the example file and the
+//! reference page; unknown keys are errors with line and column; nothing here touches the
+//! network; only this room reads the environment.
+
+pub mod advice;
+pub mod global;
+pub mod notify;
+pub mod rules;
+pub mod secret;
+pub mod sources;
+pub mod store;
+pub mod value;
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+pub use advice::{Advice, FactValue, SignOverride};
+pub use global::{Global, Server, StateDir};
+pub use notify::{DesktopConfig, LogConfig, Receiver, Route, SlackConfig, WebhookConfig};
+pub use rules::{Missing, Rules, Shipped};
+pub use secret::{Secret, SecretSource};
+pub use sources::{
+    Authorization, BasicAuth, Host, OnParseError, Postgres, ScrapeConfig, StaticConfig, Toggle,
+};
+pub use store::{Keep, Limits, Store};
+pub use value::{Bytes, Span};
+
+/// The whole configuration, checked for form.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Defaults for all sources and rules.
+    pub global: Global,
+    /// Where state is kept.
+    pub state: StateDir,
+    /// The HTTP listener.
+    pub server: Server,
+    /// Bounds that are on by default.
+    pub limits: Limits,
+    /// What is kept in memory.
+    pub store: Store,
+    /// Rule files.
+    pub rules: Rules,
+    /// The advisor.
+    pub advice: Advice,
+    /// What the team declares: a fact's id and its value.
+    pub facts: BTreeMap<String, FactValue>,
+    /// Own thresholds for a sign's levels.
+    pub signs: BTreeMap<String, SignOverride>,
+    /// The built-in host collector.
+    pub host: Host,
+    /// Watched Postgres servers.
+    pub postgres: Vec<Postgres>,
+    /// Scraped targets, in Prometheus's words.
+    pub scrape_configs: Vec<ScrapeConfig>,
+    /// Who is told what.
+    pub route: Option<Route>,
+    /// Where messages go, in Alertmanager's words.
+    pub receivers: Vec<Receiver>,
+}

@@ -1,0 +1,1 @@
+//! Builds the rooms from the config, joins, starts, reloads and stops them.

@@ -1,0 +1,1 @@
+//! Reductions of capacity signals over time.

@@ -1,0 +1,75 @@
+//! The one question that rules and advice ask.
+
+use super::{Labels, Sample, Timestamp};
+
+/// One element of an instant vector.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VectorSample {
+    /// Labels of the element; `__name__` only where PromQL keeps it.
+    pub labels: Labels,
+    /// Value at the evaluation time.
+    pub value: f64,
+}
+
+/// The result of a query.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// A number without labels.
+    Scalar(f64),
+    /// A string literal.
+    String(String),
+    /// One value per label set.
+    Vector(Vec<VectorSample>),
+    /// Samples per label set.
+    Matrix(Vec<(Labels, Vec<Sample>)>),
+}
+
+/// A result with what must be said beside it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// The result.
+    pub value: Value,
+    /// Annotations of level warning, in PromQL's words.
+    pub warnings: Vec<String>,
+    /// Annotations of level info.
+    pub infos: Vec<String>,
+    /// True when part of the data could not be read.
+    pub partial: bool,
+    /// Series read, for the evaluation log.
+    pub series_read: usize,
+}
+
+impl Answer {
+    /// The result as instant vector elements: a scalar is one element without labels.
+    /// `None` for strings and matrices.
+    pub fn into_vector(self) -> Option<Vec<VectorSample>> {
+        match self.value {
+            Value::Scalar(value) => Some(vec![VectorSample {
+                labels: Labels::empty(),
+                value,
+            }]),
+            Value::Vector(v) => Some(v),
+            Value::String(_) | Value::Matrix(_) => None,
+        }
+    }
+}
+
+/// Why a query has no result.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum QueryError {
+    /// The text is not a valid expression; the message carries line and column.
+    #[error("{0}")]
+    Parse(String),
+    /// The expression cannot be evaluated on this data.
+    #[error("{0}")]
+    Execution(String),
+    /// Over a limit (samples, time, depth); names the limit.
+    #[error("{0}")]
+    Limit(String),
+}
+
+/// Answers PromQL at one instant. Synchronous: called on evaluation threads, may block.
+pub trait Querier: Send + Sync {
+    /// Evaluates `expr` at `t`.
+    fn instant(&self, expr: &str, t: Timestamp) -> Result<Answer, QueryError>;
+}

@@ -1,0 +1,32 @@
+//! What the engine reads from.
+
+use std::time::Duration;
+
+use super::{Labels, Matcher, Sample, Timestamp};
+
+/// A series and the samples asked for, oldest first, stale markers included.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Series {
+    /// Full labels, `__name__` included.
+    pub labels: Labels,
+    /// Strictly rising in time.
+    pub samples: Vec<Sample>,
+}
+
+/// Anything that can hand out series: the store, a test script's data, a replay.
+pub trait SeriesSource: Send + Sync {
+    /// Series that satisfy all matchers, with their samples at `from < t <= to`, sorted by
+    /// labels. A series without samples in that window may be left out.
+    fn select(&self, matchers: &[Matcher], from: Timestamp, to: Timestamp) -> Vec<Series>;
+
+    /// How far back samples are kept, if bounded; the engine warns when a query reaches further.
+    fn retention(&self) -> Option<Duration> {
+        None
+    }
+
+    /// A warning when the source does not keep what the matchers ask for, with the way to pin it.
+    fn unkept(&self, matchers: &[Matcher]) -> Option<String> {
+        let _ = matchers;
+        None
+    }
+}

@@ -1,0 +1,9 @@
+//! Rule files, groups and the alert state machine.
+//!
+//! What must stay true: no clock, no await, no database; a group is evaluated at its slot and
+//! returns what changed; the same inputs give the same changes. Text is Prometheus's rule format,
+//! unchanged; loadline's extras ride in labels and annotations (`loadline_*`).
+
+pub mod alert;
+
+pub use alert::{Alert, AlertState, Change, ChangeKind};
