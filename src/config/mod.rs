@@ -5,12 +5,21 @@
 //! network; only this room reads the environment.
 
 pub mod advice;
+mod check;
+pub mod env;
+mod form;
+pub mod glob;
 pub mod global;
+mod load;
 pub mod notify;
+mod places;
+pub mod reference;
+mod resolve;
 pub mod rules;
 pub mod secret;
 pub mod sources;
 pub mod store;
+mod substitute;
 pub mod value;
 
 use std::collections::BTreeMap;
@@ -19,7 +28,9 @@ use serde::Deserialize;
 
 pub use advice::{Advice, FactValue, SignOverride};
 pub use global::{Global, Server, StateDir};
+pub use load::{Loaded, load, load_str};
 pub use notify::{DesktopConfig, LogConfig, Receiver, Route, SlackConfig, WebhookConfig};
+pub use places::Places;
 pub use rules::{Missing, Rules, Shipped};
 pub use secret::{Secret, SecretSource};
 pub use sources::{
@@ -27,6 +38,9 @@ pub use sources::{
 };
 pub use store::{Keep, Limits, Store};
 pub use value::{Bytes, Span};
+
+/// Answers what an environment variable holds; `None` when it is not set.
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// The whole configuration, checked for form.
 #[derive(Debug, Clone, Default, Deserialize)]
