@@ -1,1 +1,6 @@
 //! The black-box suite: one binary, one sentence per module.
+
+/// The Postgres collector reads real servers and names what goes wrong.
+mod postgres;
+/// Real servers to read from, started and stopped by the tests.
+mod world;
