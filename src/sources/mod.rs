@@ -1,1 +1,3 @@
 //! Numbers from outside.
+
+pub mod postgres;
