@@ -14,6 +14,8 @@ pub struct EndpointRow {
     pub failures: i64,
     /// When the first of them was.
     pub failing_since: Option<Timestamp>,
+    /// Since when it has not let us in (401, 404 and the like), if that was its last answer.
+    pub refused_since: Option<Timestamp>,
     /// Nothing is tried before.
     pub hold_until: Timestamp,
     /// Set when it told us never to come again.
@@ -29,6 +31,7 @@ impl EndpointRow {
             name: name.to_owned(),
             failures: 0,
             failing_since: None,
+            refused_since: None,
             hold_until: Timestamp(0),
             disabled_reason: None,
             last_success_at: None,
@@ -39,9 +42,17 @@ impl EndpointRow {
 impl State {
     /// How an endpoint stands; a new one when it was never tried.
     pub async fn endpoint(&self, name: &str) -> Result<EndpointRow, StateError> {
-        type Row = (i64, Option<i64>, i64, Option<String>, Option<i64>);
+        type Row = (
+            i64,
+            Option<i64>,
+            Option<i64>,
+            i64,
+            Option<String>,
+            Option<i64>,
+        );
         let row: Option<Row> = sqlx::query_as(
-            "SELECT failures, failing_since, hold_until, disabled_reason, last_success_at
+            "SELECT failures, failing_since, refused_since, hold_until, disabled_reason,
+                    last_success_at
              FROM endpoint WHERE name = $1",
         )
         .bind(name)
@@ -50,10 +61,11 @@ impl State {
         .map_err(|e| StateError::sql("read how an endpoint stands", e))?;
         Ok(row.map_or_else(
             || EndpointRow::new(name),
-            |(failures, since, hold, disabled_reason, success)| EndpointRow {
+            |(failures, since, refused, hold, disabled_reason, success)| EndpointRow {
                 name: name.to_owned(),
                 failures,
                 failing_since: since.map(Timestamp),
+                refused_since: refused.map(Timestamp),
                 hold_until: Timestamp(hold),
                 disabled_reason,
                 last_success_at: success.map(Timestamp),
@@ -80,16 +92,18 @@ pub(super) async fn upsert(
 ) -> Result<(), StateError> {
     sqlx::query(
         "INSERT INTO endpoint
-             (name, failures, failing_since, hold_until, disabled_reason, last_success_at)
-         VALUES ($1, $2, $3, $4, $5, $6)
+             (name, failures, failing_since, refused_since, hold_until, disabled_reason,
+              last_success_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)
          ON CONFLICT (name) DO UPDATE SET
              failures = excluded.failures, failing_since = excluded.failing_since,
-             hold_until = excluded.hold_until, disabled_reason = excluded.disabled_reason,
+             refused_since = excluded.refused_since, hold_until = excluded.hold_until, disabled_reason = excluded.disabled_reason,
              last_success_at = excluded.last_success_at",
     )
     .bind(&row.name)
     .bind(row.failures)
     .bind(row.failing_since.map(Timestamp::millis))
+    .bind(row.refused_since.map(Timestamp::millis))
     .bind(row.hold_until.millis())
     .bind(&row.disabled_reason)
     .bind(row.last_success_at.map(Timestamp::millis))

@@ -332,6 +332,7 @@ async fn endpoints_remember_how_they_stand() {
     let mut row = EndpointRow {
         failures: 3,
         failing_since: Some(at(1)),
+        refused_since: Some(at(2)),
         hold_until: at(60),
         disabled_reason: Some("410 Gone".to_owned()),
         ..EndpointRow::new("a/log")

@@ -76,6 +76,7 @@ CREATE TABLE endpoint (
     name            TEXT NOT NULL PRIMARY KEY,
     failures        BIGINT NOT NULL,
     failing_since   BIGINT,
+    refused_since   BIGINT,
     hold_until      BIGINT NOT NULL,
     disabled_reason TEXT,
     last_success_at BIGINT
