@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::words::{self, cut};
+use super::words;
 use super::{Content, Delivery, Frame, Item, ItemState, TOP, text};
 use crate::model::Level;
 
@@ -10,6 +10,10 @@ use crate::model::Level;
 const HEADER_MAX: usize = 150;
 const SECTION_MAX: usize = 3000;
 const FIELD_MAX: usize = 2000;
+/// Bytes of one value that are shown.
+const VALUE_MAX: usize = 600;
+/// Room for "and so many more lines".
+const MORE_MAX: usize = 40;
 /// Slack takes 10 fields a section.
 const FIELDS_MAX: usize = 10;
 
@@ -17,7 +21,7 @@ const FIELDS_MAX: usize = 10;
 pub fn body(content: &Content, frame: &Frame) -> String {
     let lead = content.lead();
     let title = text::title(content);
-    let header = cut(&format!("{} {title}", icon(lead)), HEADER_MAX);
+    let header = escape(&format!("{} {title}", icon(lead)), HEADER_MAX);
     let mut blocks = vec![json!({
         "type": "header",
         "text": { "type": "plain_text", "text": header, "emoji": true },
@@ -25,53 +29,56 @@ pub fn body(content: &Content, frame: &Frame) -> String {
     let said: Vec<String> = words::change(lead)
         .into_iter()
         .chain(Some(text::summary(lead)).filter(|s| !s.is_empty()))
-        .map(|line| escape(&line))
+        .map(|line| escape(&line, FIELD_MAX))
         .collect();
     if !said.is_empty() {
-        blocks.push(section(&said.join("\n")));
+        blocks.push(section(&said));
     }
     let fields: Vec<Value> = text::table(lead, content, frame)
         .into_iter()
         .take(FIELDS_MAX)
-        .map(|(name, value)| mrkdwn(&cut(&format!("*{name}*\n{}", escape(&value)), FIELD_MAX)))
+        .map(|(name, value)| mrkdwn(&format!("*{name}*\n{}", escape(&value, VALUE_MAX))))
         .collect();
     blocks.push(json!({ "type": "section", "fields": fields }));
     let advice: Vec<String> = text::advice_table(lead)
         .into_iter()
-        .map(|(name, value)| format!("*{name}:* {}", escape(&value)))
+        .map(|(name, value)| format!("*{name}:* {}", escape(&value, VALUE_MAX)))
         .collect();
     if !advice.is_empty() {
         blocks.push(json!({ "type": "divider" }));
-        blocks.push(section(&advice.join("\n")));
+        blocks.push(section(&advice));
     }
     let mut also: Vec<String> = content
         .items
         .iter()
         .skip(1)
         .take(TOP - 1)
-        .map(|item| format!("• {}", escape(&text::brief(item, frame))))
+        .map(|item| format!("• {}", escape(&text::brief(item, frame), VALUE_MAX)))
         .collect();
     if content.items.len() > TOP {
         also.push(format!("and {} more", content.items.len() - TOP));
     }
     if !also.is_empty() {
-        blocks.push(section(&also.join("\n")));
+        blocks.push(section(&also));
     }
     let mut foot: Vec<String> = text::sources(lead)
-        .map(|s| format!("Source: {}", escape(&s)))
+        .map(|s| format!("Source: {}", escape(&s, VALUE_MAX)))
         .into_iter()
         .collect();
     if !frame.external_url.is_empty() {
-        foot.push(format!("<{}|loadline>", escape(&frame.external_url)));
+        foot.push(format!(
+            "<{}|loadline>",
+            escape(&frame.external_url, VALUE_MAX)
+        ));
     }
     foot.push(words::short_id(&content.id).to_owned());
     blocks.push(context(&foot.join("  ·  ")));
-    json!({ "text": escape(&one_liner(content)), "blocks": blocks }).to_string()
+    json!({ "text": escape(&one_liner(content), SECTION_MAX), "blocks": blocks }).to_string()
 }
 
 /// The message as text only.
 pub fn plain(content: &Content, frame: &Frame) -> String {
-    let text = cut(&escape(&text::full(content, frame)), SECTION_MAX);
+    let text = escape(&text::full(content, frame), SECTION_MAX);
     json!({ "text": text }).to_string()
 }
 
@@ -114,21 +121,47 @@ fn icon(item: &Item) -> &'static str {
     }
 }
 
-fn section(text: &str) -> Value {
-    json!({ "type": "section", "text": mrkdwn(&cut(text, SECTION_MAX)) })
+/// As many whole lines as a section takes.
+fn section(lines: &[String]) -> Value {
+    let mut text = String::new();
+    for (i, line) in lines.iter().enumerate() {
+        if text.len() + line.len() + MORE_MAX > SECTION_MAX {
+            text.push_str(&format!("\n… and {} more lines", lines.len() - i));
+            break;
+        }
+        if i > 0 {
+            text.push('\n');
+        }
+        text.push_str(line);
+    }
+    json!({ "type": "section", "text": mrkdwn(&text) })
 }
 
 fn context(text: &str) -> Value {
-    json!({ "type": "context", "elements": [mrkdwn(&cut(text, SECTION_MAX))] })
+    json!({ "type": "context", "elements": [mrkdwn(text)] })
 }
 
 fn mrkdwn(text: &str) -> Value {
     json!({ "type": "mrkdwn", "text": text })
 }
 
-/// Slack's three control characters: without them no text can mention, link or call anyone.
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
+/// Replaces Slack's three control characters, without which no text can mention, link or call
+/// anyone; the result has at most `max` bytes and no half entity.
+fn escape(text: &str, max: usize) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        let mut buffer = [0; 4];
+        let part: &str = match c {
+            '&' => "&amp;",
+            '<' => "&lt;",
+            '>' => "&gt;",
+            other => other.encode_utf8(&mut buffer),
+        };
+        if out.len() + part.len() + '…'.len_utf8() > max {
+            out.push('…');
+            break;
+        }
+        out.push_str(part);
+    }
+    out
 }

@@ -62,7 +62,8 @@ pub fn brief(item: &Item, frame: &Frame) -> String {
     if !place.is_empty() {
         parts.push(format!("{place}:"));
     }
-    parts.push(words::measured(&item.instance).unwrap_or_else(|| summary(item)));
+    let said = words::measured(&item.instance).unwrap_or_else(|| summary(item));
+    parts.extend(Some(said).filter(|s| !s.is_empty()));
     match item.ended_at() {
         Some(at) => parts.push(format!("until {}", words::time(at, frame))),
         None => parts.push(format!("since {}", words::time(item.instance.since, frame))),
@@ -70,8 +71,11 @@ pub fn brief(item: &Item, frame: &Frame) -> String {
     parts.join(" ")
 }
 
-/// The alert's own summary on one line.
+/// The alert's own summary on one line; empty once the sign is over, when it is no longer true.
 pub fn summary(item: &Item) -> String {
+    if !item.is_firing() {
+        return String::new();
+    }
     cut(&one_line(&item.instance.summary), MAX_TEXT)
 }
 

@@ -178,7 +178,7 @@ impl RetryPolicy {
 /// ones are `None`.
 pub fn parse_retry_after(text: &str, now: Timestamp) -> Option<Duration> {
     let text = text.trim();
-    if let Ok(secs) = text.parse::<f64>() {
+    if let Some(secs) = text.parse::<f64>().ok().filter(|s| s.is_finite()) {
         return Duration::try_from_secs_f64(secs.min(1e9)).ok();
     }
     let at = jiff::fmt::rfc2822::DateTimeParser::new()
