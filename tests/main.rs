@@ -1,4 +1,5 @@
 //! The black-box suite: one binary, one sentence per module.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 /// Config files are refused or accepted with the words a person reads.
 mod config;

@@ -9,7 +9,7 @@ use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{Targets, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
@@ -128,7 +128,13 @@ where
         journal: options.journal,
         writer,
     };
-    tracing_subscriber::registry().with(lines.with_filter(options.filter.0))
+    let targets = options.filter.0;
+    // Our spans are always on: they carry the words that a warning needs to make sense.
+    let enabled = move |m: &Metadata<'_>| {
+        let ours = m.is_span() && m.target().starts_with("loadline");
+        (ours && *m.level() <= Level::INFO) || targets.would_enable(m.target(), m.level())
+    };
+    tracing_subscriber::registry().with(lines.with_filter(filter_fn(enabled)))
 }
 
 struct Lines<W> {
@@ -292,7 +298,7 @@ fn quoted(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use std::io;
-    use std::sync::{Arc, Mutex};
+    use std::sync::{Arc, Mutex, PoisonError};
 
     use super::*;
 
@@ -301,7 +307,8 @@ mod tests {
 
     impl io::Write for Page {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend(bytes);
+            let mut page = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            page.extend(bytes);
             Ok(bytes.len())
         }
 
@@ -327,13 +334,13 @@ mod tests {
 
     #[test]
     fn a_line_has_spans_fields_and_causes() {
-        let text = written("info", Format::Text, true, || {
-            let span = tracing::info_span!("scrape", job = "app");
+        let text = written("warn", Format::Text, true, || {
+            let span = tracing::info_span!(target: "loadline::sources", "scrape", job = "app");
             let _in = span.enter();
             let error = io::Error::other("refused");
             let error: &(dyn std::error::Error + 'static) = &error;
             tracing::warn!(target: "loadline::sources", error, tries = 3, "target is down");
-            tracing::debug!("not written");
+            tracing::info!(target: "loadline::sources", "not written");
         });
         assert_eq!(
             text,

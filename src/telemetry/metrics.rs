@@ -68,16 +68,22 @@ impl<const N: usize> Gauges<N> {
 
     /// Replaces all gauges of the family, so that what is gone is not shown any more.
     pub fn set_all<'v>(&self, values: impl IntoIterator<Item = ([&'v str; N], f64)>) {
+        let values = values.into_iter().map(|(labels, value)| {
+            let labels = labels.iter().map(|l| (*l).to_owned()).collect();
+            (labels, Arc::new(AtomicU64::new(value.to_bits())))
+        });
+        let mut next: BTreeMap<Vec<String>, _> = values.collect();
+        let over = next.len().saturating_sub(MOST_LABEL_SETS);
+        for _ in 0..over {
+            next.pop_last();
+        }
+        self.0.dropped.fetch_add(over as u64, Ordering::Relaxed);
         let mut children = self
             .0
             .children
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        children.clear();
-        drop(children);
-        for (labels, value) in values {
-            self.with(labels).set(value);
-        }
+        *children = next;
     }
 }
 
@@ -180,6 +186,11 @@ impl Registry {
         family
     }
 
+    fn sorted(mut self) -> Self {
+        self.families.sort_by_key(|f| f.name);
+        self
+    }
+
     fn counter(&mut self, name: &'static str, help: &'static str) -> Counter {
         Counter(self.family(name, help, Kind::Counter, &[]).child(&[], 0))
     }
@@ -265,7 +276,7 @@ impl Metrics {
         r.gauges("loadline_build_info", &["version"], "The running version.")
             .with([version])
             .set(1.0);
-        let metrics = Metrics {
+        Metrics {
             config_last_reload_successful: r.gauge(
                 "loadline_config_last_reload_successful",
                 "1 when the config in force is the one last read.",
@@ -356,12 +367,7 @@ impl Metrics {
                 "loadline_outbox_oldest_seconds",
                 "Age of the oldest message that waits.",
             ),
-            registry: Registry::default(),
-        };
-        r.families.sort_by_key(|f| f.name);
-        Metrics {
-            registry: r,
-            ..metrics
+            registry: r.sorted(),
         }
     }
 
