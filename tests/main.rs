@@ -3,3 +3,9 @@
 
 /// Config files are refused or accepted with the words a person reads.
 mod config;
+
+/// The unit file is accepted by systemd and tightly sandboxed.
+mod service;
+
+/// The house rules hold: imports, deeds, lengths, reasons.
+mod tidy;
