@@ -1,4 +1,5 @@
 //! The black-box suite: one binary, one sentence per module.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 /// Config files are refused or accepted with the words a person reads.
 mod config;
@@ -6,3 +7,9 @@ mod config;
 mod postgres;
 /// Real servers to read from, started and stopped by the tests.
 mod world;
+
+/// The unit file is accepted by systemd and tightly sandboxed.
+mod service;
+
+/// The house rules hold: imports, deeds, lengths, reasons.
+mod tidy;

@@ -154,12 +154,12 @@ fn sort(problems: &mut Vec<Problem>) {
 }
 
 fn read(path: &Path) -> Result<String, (Option<Position>, String)> {
-    let cannot = |e: std::io::Error| match e.kind() {
-        std::io::ErrorKind::NotFound => (
-            None,
-            "no such file; `loadline config init` writes one with every key".to_owned(),
-        ),
-        _ => (None, format!("cannot read it: {e}")),
+    let cannot = |e: std::io::Error| {
+        if e.kind() == std::io::ErrorKind::NotFound {
+            let message = "no such file; `loadline config init` writes one with every key";
+            return (None, message.to_owned());
+        }
+        (None, format!("cannot read it: {e}"))
     };
     let mut bytes = Vec::new();
     std::fs::File::open(path)
