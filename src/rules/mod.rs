@@ -5,5 +5,6 @@
 //! unchanged; loadline's extras ride in labels and annotations (`loadline_*`).
 
 pub mod alert;
+mod yaml;
 
 pub use alert::{Alert, AlertState, Change, ChangeKind};
