@@ -5,6 +5,7 @@
 //! unchanged; loadline's extras ride in labels and annotations (`loadline_*`).
 
 pub mod alert;
+pub mod template;
 mod yaml;
 
 pub use alert::{Alert, AlertState, Change, ChangeKind};
