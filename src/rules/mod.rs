@@ -5,7 +5,13 @@
 //! unchanged; loadline's extras ride in labels and annotations (`loadline_*`).
 
 pub mod alert;
+pub mod file;
+pub mod set;
+pub mod spec;
 pub mod template;
 mod yaml;
 
 pub use alert::{Alert, AlertState, Change, ChangeKind};
+pub use file::{Duplicates, RuleFile};
+pub use set::RuleSet;
+pub use spec::{Checker, ExprInfo, GroupSpec, Inputs, RuleKind, RuleSpec, Threshold};

@@ -56,6 +56,14 @@ impl Template {
         })
     }
 
+    /// A text that stands for itself, braces and all.
+    pub fn literal(text: &str) -> Self {
+        Self {
+            text: Arc::from(text),
+            program: None,
+        }
+    }
+
     /// The template as written.
     pub fn text(&self) -> &str {
         &self.text
