@@ -466,7 +466,11 @@ mod tests {
             (2, 0, "Pu", "pd"),
             (0, 0, "u.g", "---"),
         ] {
-            assert_eq!(play(hold, keep, letters), want, "for {hold}, {keep}: {letters}");
+            assert_eq!(
+                play(hold, keep, letters),
+                want,
+                "for {hold}, {keep}: {letters}"
+            );
         }
     }
 

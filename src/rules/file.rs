@@ -234,7 +234,7 @@ impl Reader<'_> {
         if name.is_empty() {
             self.wrong(name_node.unwrap_or(node), "a group needs a name");
         }
-        let mut span = |r: &mut Self, key: &str| {
+        let span = |r: &mut Self, key: &str| {
             keys.get(key)
                 .and_then(|(_, v)| r.duration(v, key))
                 .filter(|d| !d.is_zero())
@@ -481,7 +481,12 @@ impl Reader<'_> {
             .unwrap_or_default()
             .to_owned();
         if from.is_empty() && threshold.is_some() {
-            from = if labels.contains_key("sign") { "default" } else { "rule" }.to_owned();
+            from = if labels.contains_key("sign") {
+                "default"
+            } else {
+                "rule"
+            }
+            .to_owned();
         }
         AlertSpec {
             timing,
@@ -585,7 +590,7 @@ impl Reader<'_> {
 
     fn no_data(&mut self, extras: &Texts) -> NoData {
         let Some(node) = extras.get("loadline_no_data") else {
-            return NoData::Default;
+            return NoData::Blind;
         };
         match node.as_str().unwrap_or_default() {
             "blind" => NoData::Blind,
@@ -595,7 +600,7 @@ impl Reader<'_> {
                 let message =
                     format!("loadline_no_data: unknown value {other:?}; accepted: blind, ok, fire");
                 self.wrong(node, message);
-                NoData::Default
+                NoData::Blind
             }
         }
     }

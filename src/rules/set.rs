@@ -35,7 +35,17 @@ impl RuleSet {
         let mut set = RuleSet::default();
         let mut shipped = Vec::new();
         let mut own = Vec::new();
+        let mut names = BTreeSet::new();
         for f in files {
+            if !names.insert(&f.name) {
+                set.warnings.push(Problem {
+                    file: f.name.clone(),
+                    position: None,
+                    context: String::new(),
+                    message: "this file is named twice; it is read once".to_owned(),
+                });
+                continue;
+            }
             let read = file::read(f, check, duplicates);
             problems.extend(read.problems);
             set.warnings.extend(read.warnings);
@@ -71,10 +81,7 @@ impl RuleSet {
 
     /// Every PromQL text that evaluating the rules may ask, for the selection of what is kept.
     pub fn exprs(&self) -> BTreeSet<String> {
-        let mut found: BTreeSet<String> = self
-            .rules()
-            .flat_map(RuleSpec::exprs)
-            .collect();
+        let mut found: BTreeSet<String> = self.rules().flat_map(RuleSpec::exprs).collect();
         if self.rules().any(|r| r.alert().is_some()) {
             found.extend(HEALTH.map(str::to_owned));
         }
@@ -157,7 +164,8 @@ impl RuleSet {
             let threshold = info
                 .threshold
                 .ok_or_else(|| format!("rule {:?} compares with no number", rule.name))?;
-            rule.expr.replace_range(threshold.range, &number.to_string());
+            rule.expr
+                .replace_range(threshold.range, &number.to_string());
             file::check_expr(check, &rule.expr).map_err(|(m, _)| m)?;
             if let super::spec::RuleKind::Alert(alert) = &mut rule.kind {
                 alert.threshold = Some(number);
@@ -195,4 +203,4 @@ fn key(rule: &RuleSpec) -> Option<(String, String, String)> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

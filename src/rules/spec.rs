@@ -185,13 +185,11 @@ pub enum Figure {
     Expr(String),
 }
 
-/// What an alert rule is whose input is missing.
+/// What an alert rule is whose input is missing. `rules.missing = "resolve"` overrides it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum NoData {
-    /// Blind, unless the config says `rules.missing = "resolve"`.
+    /// Blind.
     #[default]
-    Default,
-    /// Blind, whatever the config says.
     Blind,
     /// Not firing.
     Ok,

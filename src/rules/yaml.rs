@@ -38,8 +38,8 @@ pub(crate) fn parse(text: &str) -> Result<Node, (String, Option<Position>)> {
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 100_000 },
         with_snippet: false,
     };
-    let first: First = serde_saphyr::from_str_with_options(first_document(text), options)
-        .map_err(|e| {
+    let first: First =
+        serde_saphyr::from_str_with_options(first_document(text), options).map_err(|e| {
             let at = e.location().map(|l| place(&l));
             (message(&e), at)
         })?;
@@ -291,7 +291,11 @@ mod tests {
         let Kind::Map(pairs) = &node.kind else {
             panic!("not a mapping: {node:?}");
         };
-        &pairs.iter().find(|(k, _)| k.as_str() == Some(key)).unwrap().1
+        &pairs
+            .iter()
+            .find(|(k, _)| k.as_str() == Some(key))
+            .unwrap()
+            .1
     }
 
     #[test]
@@ -316,7 +320,8 @@ mod tests {
 
     #[test]
     fn places_inside_scalars_are_found() {
-        let text = "a: up >\nb: 'up >'\nc: |\n  sum(\n    up >\n  )\nd: >-\n  up\n  > x\ne: \"a\\tb\"\n";
+        let text =
+            "a: up >\nb: 'up >'\nc: |\n  sum(\n    up >\n  )\nd: >-\n  up\n  > x\ne: \"a\\tb\"\n";
         let doc = parse(text).unwrap();
         for (key, offset, want) in [
             ("a", 3, (1, 7)),

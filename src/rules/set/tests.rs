@@ -44,7 +44,13 @@ fn load_files(
     files: &[RuleFile],
     overrides: &BTreeMap<String, SignOverride>,
 ) -> Result<RuleSet, Problems> {
-    RuleSet::load(files, overrides, "loadline.toml", Duplicates::Refuse, &checker)
+    RuleSet::load(
+        files,
+        overrides,
+        "loadline.toml",
+        Duplicates::Refuse,
+        &checker,
+    )
 }
 
 fn load(text: &str) -> Result<RuleSet, Problems> {
@@ -104,41 +110,128 @@ fn upstream_files_are_taken_and_refused_as_upstream_does() {
 fn every_problem_is_told_with_its_place() {
     let head = "groups:\n- name: g\n  rules:\n";
     for (text, want) in [
-        ("rules: []\n", "r.yml:1:1: unknown key \"rules\" in a rule file; accepted: groups"),
-        ("groups:\n- name: g\n  intervall: 5s\n", "r.yml:3:3: group \"g\": unknown key \"intervall\" in a group; accepted: name, interval, query_offset, limit, labels, rules"),
-        ("groups:\n- name: g\n  interval: 5x\n", "r.yml:3:13: group \"g\": interval: invalid duration \"5x\"; accepted: whole numbers with units y w d h m s ms in that order, e.g. 1h30m, 15s, 500ms, or 0"),
-        ("groups:\n- name: g\n- name: g\n", "r.yml:3:3: group \"g\": a group of this name is already in this file; rename one"),
-        ("groups:\n- rules: []\n", "r.yml:2:3: group \"\": a group needs a name"),
-        ("groups:\n- name: g\n  limit: many\n", "r.yml:3:10: group \"g\": limit must be a whole number, not \"many\""),
-        ("groups: 5\n", "r.yml:1:9: groups must be a list, not a value"),
+        (
+            "rules: []\n",
+            "r.yml:1:1: unknown key \"rules\" in a rule file; accepted: groups",
+        ),
+        (
+            "groups:\n- name: g\n  intervall: 5s\n",
+            "r.yml:3:3: group \"g\": unknown key \"intervall\" in a group; accepted: name, interval, query_offset, limit, labels, rules",
+        ),
+        (
+            "groups:\n- name: g\n  interval: 5x\n",
+            "r.yml:3:13: group \"g\": interval: invalid duration \"5x\"; accepted: whole numbers with units y w d h m s ms in that order, e.g. 1h30m, 15s, 500ms, or 0",
+        ),
+        (
+            "groups:\n- name: g\n- name: g\n",
+            "r.yml:3:3: group \"g\": a group of this name is already in this file; rename one",
+        ),
+        (
+            "groups:\n- rules: []\n",
+            "r.yml:2:3: group \"\": a group needs a name",
+        ),
+        (
+            "groups:\n- name: g\n  limit: many\n",
+            "r.yml:3:10: group \"g\": limit must be a whole number, not \"many\"",
+        ),
+        (
+            "groups: 5\n",
+            "r.yml:1:9: groups must be a list, not a value",
+        ),
         ("groups: [\n", "r.yml:1:9: not valid YAML"),
     ] {
         let got = load(text).unwrap_err().to_string();
         assert!(got.starts_with(want), "{text}\n got {got}\nwant {want}");
     }
     for (rule, want) in [
-        ("- {expr: up}", "r.yml:4:5: group \"g\": a rule needs a name under either record or alert"),
-        ("- {alert: A}", "r.yml:4:5: group \"g\", rule \"A\": a rule needs expr"),
-        ("- {alert: A, record: b, expr: up}", "r.yml:4:13: group \"g\", rule \"A\": a rule is either record or alert, not both"),
-        ("- {alert: A, expr: up, fr: 5m}", "r.yml:4:26: group \"g\", rule \"A\": unknown key \"fr\" in a rule; accepted: record, alert, expr, for, keep_firing_for, labels, annotations"),
-        ("- {alert: A, expr: up, for: five}", "r.yml:4:31: group \"g\", rule \"A\": for: invalid duration"),
-        ("- {record: a, expr: up, for: 5m}", "r.yml:4:27: group \"g\", rule \"a\": for belongs to alerts; a record has none"),
-        ("- {record: 'a{}', expr: up}", "r.yml:4:14: group \"g\", rule \"a{}\": record must be a metric name without braces"),
-        ("- {record: a, expr: up, labels: {__name__: x}}", "r.yml:4:46: group \"g\", rule \"a\": invalid label name \"__name__\""),
-        ("- alert: A\n  expr: 'up BAD'", "r.yml:5:15: group \"g\", rule \"A\": expr: unexpected BAD"),
-        ("- alert: A\n  expr: |\n    up\n      > BAD", "r.yml:7:11: group \"g\", rule \"A\": expr: unexpected BAD"),
-        ("- alert: A\n  expr: up\n  annotations: {s: 'x {{ nope }}'}", "r.yml:6:26: group \"g\", rule \"A\": s: function \"nope\" not defined"),
-        ("- {alert: A, expr: up > 1, labels: {sign: Bad_Id, level: act}}", "r.yml:4:45: group \"g\", rule \"A\": sign: \"Bad_Id\" is not an id; accepted: a-z, 0-9 and -"),
-        ("- {alert: A, expr: up > 1, labels: {sign: s}}", "r.yml:4:45: group \"g\", rule \"A\": a rule with a sign needs the label level; accepted: note, plan, act, now"),
-        ("- {alert: A, expr: up > 1, labels: {sign: s, level: high}}", "r.yml:4:55: group \"g\", rule \"A\": level: unknown level \"high\"; accepted: note, plan, act, now"),
-        ("- {alert: A, expr: up, labels: {sign: s, level: act}}", "r.yml:4:22: group \"g\", rule \"A\": a rule of level act must end in exactly one comparison with a number"),
-        ("- {alert: A, expr: up, annotations: {loadline_unit: furlong}}", "r.yml:4:55: group \"g\", rule \"A\": loadline_unit: unknown unit \"furlong\"; accepted: ratio, bytes, seconds, per_second, count"),
-        ("- {alert: A, expr: up, annotations: {loadline_limt: 5}}", "r.yml:4:55: group \"g\", rule \"A\": unknown annotation \"loadline_limt\"; accepted: loadline_value"),
-        ("- {alert: A, expr: up, annotations: {loadline_clear: up BAD}}", "r.yml:4:59: group \"g\", rule \"A\": loadline_clear: unexpected BAD"),
-        ("- {alert: A, expr: up, annotations: {loadline_no_data: maybe}}", "r.yml:4:58: group \"g\", rule \"A\": loadline_no_data: unknown value \"maybe\"; accepted: blind, ok, fire"),
-        ("- {alert: A, expr: up}\n- {alert: A, expr: down}", "r.yml:5:5: group \"g\": duplicate rule"),
-        ("- {alert: A, expr: [up]}", "r.yml:4:22: group \"g\", rule \"A\": expr must be a text, not a list"),
-        ("- {alert: A, expr: ''}", "r.yml:4:22: group \"g\", rule \"A\": expr: empty expression"),
+        (
+            "- {expr: up}",
+            "r.yml:4:5: group \"g\": a rule needs a name under either record or alert",
+        ),
+        (
+            "- {alert: A}",
+            "r.yml:4:5: group \"g\", rule \"A\": a rule needs expr",
+        ),
+        (
+            "- {alert: A, record: b, expr: up}",
+            "r.yml:4:13: group \"g\", rule \"A\": a rule is either record or alert, not both",
+        ),
+        (
+            "- {alert: A, expr: up, fr: 5m}",
+            "r.yml:4:26: group \"g\", rule \"A\": unknown key \"fr\" in a rule; accepted: record, alert, expr, for, keep_firing_for, labels, annotations",
+        ),
+        (
+            "- {alert: A, expr: up, for: five}",
+            "r.yml:4:31: group \"g\", rule \"A\": for: invalid duration",
+        ),
+        (
+            "- {record: a, expr: up, for: 5m}",
+            "r.yml:4:27: group \"g\", rule \"a\": for belongs to alerts; a record has none",
+        ),
+        (
+            "- {record: 'a{}', expr: up}",
+            "r.yml:4:14: group \"g\", rule \"a{}\": record must be a metric name without braces",
+        ),
+        (
+            "- {record: a, expr: up, labels: {__name__: x}}",
+            "r.yml:4:46: group \"g\", rule \"a\": invalid label name \"__name__\"",
+        ),
+        (
+            "- alert: A\n  expr: 'up BAD'",
+            "r.yml:5:15: group \"g\", rule \"A\": expr: unexpected BAD",
+        ),
+        (
+            "- alert: A\n  expr: |\n    up\n      > BAD",
+            "r.yml:7:11: group \"g\", rule \"A\": expr: unexpected BAD",
+        ),
+        (
+            "- alert: A\n  expr: up\n  annotations: {s: 'x {{ nope }}'}",
+            "r.yml:6:28: group \"g\", rule \"A\": s: function \"nope\" not defined",
+        ),
+        (
+            "- {alert: A, expr: up > 1, labels: {sign: Bad_Id, level: act}}",
+            "r.yml:4:45: group \"g\", rule \"A\": sign: \"Bad_Id\" is not an id; accepted: a-z, 0-9 and -",
+        ),
+        (
+            "- {alert: A, expr: up > 1, labels: {sign: s}}",
+            "r.yml:4:45: group \"g\", rule \"A\": a rule with a sign needs the label level; accepted: note, plan, act, now",
+        ),
+        (
+            "- {alert: A, expr: up > 1, labels: {sign: s, level: high}}",
+            "r.yml:4:55: group \"g\", rule \"A\": level: unknown level \"high\"; accepted: note, plan, act, now",
+        ),
+        (
+            "- {alert: A, expr: up, labels: {sign: s, level: act}}",
+            "r.yml:4:22: group \"g\", rule \"A\": a rule of level act must end in exactly one comparison with a number",
+        ),
+        (
+            "- {alert: A, expr: up, annotations: {loadline_unit: furlong}}",
+            "r.yml:4:55: group \"g\", rule \"A\": loadline_unit: unknown unit \"furlong\"; accepted: ratio, bytes, seconds, per_second, count",
+        ),
+        (
+            "- {alert: A, expr: up, annotations: {loadline_limt: 5}}",
+            "r.yml:4:55: group \"g\", rule \"A\": unknown annotation \"loadline_limt\"; accepted: loadline_value",
+        ),
+        (
+            "- {alert: A, expr: up, annotations: {loadline_clear: up BAD}}",
+            "r.yml:4:59: group \"g\", rule \"A\": loadline_clear: unexpected BAD",
+        ),
+        (
+            "- {alert: A, expr: up, annotations: {loadline_no_data: maybe}}",
+            "r.yml:4:58: group \"g\", rule \"A\": loadline_no_data: unknown value \"maybe\"; accepted: blind, ok, fire",
+        ),
+        (
+            "- {alert: A, expr: up}\n- {alert: A, expr: down}",
+            "r.yml:5:5: group \"g\", rule \"A\": duplicate rule",
+        ),
+        (
+            "- {alert: A, expr: [up]}",
+            "r.yml:4:22: group \"g\", rule \"A\": expr must be a text, not a list",
+        ),
+        (
+            "- {alert: A, expr: ''}",
+            "r.yml:4:23: group \"g\", rule \"A\": expr: empty expression",
+        ),
     ] {
         let lines: Vec<String> = rule.lines().map(|l| format!("  {l}\n")).collect();
         let text = format!("{head}{}", lines.concat());
@@ -185,27 +278,52 @@ fn the_config_replaces_a_threshold() {
     let files = [file("postgres.yml", SHIPPED, true)];
     let set = load_files(&files, &BTreeMap::new()).unwrap();
     let act = rule(&set, "ConnectionsNearLimit").alert().unwrap();
-    assert_eq!((act.threshold, act.threshold_from.as_str()), (Some(0.8), "[D]S4"));
+    assert_eq!(
+        (act.threshold, act.threshold_from.as_str()),
+        (Some(0.8), "[D]S4")
+    );
     assert_eq!(act.limit, Some(Figure::Expr("max".to_owned())));
     let now = rule(&set, "ConnectionsAtLimit").alert().unwrap();
     assert_eq!(now.threshold_from, "default");
 
-    let set = load_files(&files, &overrides("[db-connections-near-limit]\nact = 0.7\n")).unwrap();
+    let set = load_files(
+        &files,
+        &overrides("[db-connections-near-limit]\nact = 0.7\n"),
+    )
+    .unwrap();
     let act = rule(&set, "ConnectionsNearLimit");
     assert_eq!(act.expr, "used / max >= 0.7");
     let alert = act.alert().unwrap();
-    assert_eq!((alert.threshold, alert.threshold_from.as_str()), (Some(0.7), "config"));
+    assert_eq!(
+        (alert.threshold, alert.threshold_from.as_str()),
+        (Some(0.7), "config")
+    );
     assert_eq!(rule(&set, "ConnectionsAtLimit").expr, "used / max >= 0.95");
 
-    let set = load_files(&files, &overrides("[db-connections-near-limit]\nenabled = false\n")).unwrap();
+    let set = load_files(
+        &files,
+        &overrides("[db-connections-near-limit]\nenabled = false\n"),
+    )
+    .unwrap();
     assert_eq!(set.rules().count(), 1);
 
     for (text, want) in [
-        ("[db-connections]\nact = 1\n", "loadline.toml: [signs.db-connections]: no rule has this sign; accepted: db-connections-near-limit"),
-        ("[db-connections-near-limit]\nplan = 1\n", "loadline.toml: [signs.db-connections-near-limit]: plan: the sign has no rule of this level; it has act, now"),
-        ("[db-connections-near-limit]\nact = nan\n", "loadline.toml: [signs.db-connections-near-limit]: act: NaN is not a threshold"),
+        (
+            "[db-connections]\nact = 1\n",
+            "loadline.toml: [signs.db-connections]: no rule has this sign; accepted: db-connections-near-limit",
+        ),
+        (
+            "[db-connections-near-limit]\nplan = 1\n",
+            "loadline.toml: [signs.db-connections-near-limit]: plan: the sign has no rule of this level; it has act, now",
+        ),
+        (
+            "[db-connections-near-limit]\nact = nan\n",
+            "loadline.toml: [signs.db-connections-near-limit]: act: NaN is not a threshold",
+        ),
     ] {
-        let got = load_files(&files, &overrides(text)).unwrap_err().to_string();
+        let got = load_files(&files, &overrides(text))
+            .unwrap_err()
+            .to_string();
         assert_eq!(got, want);
     }
 }
@@ -215,7 +333,10 @@ fn an_own_rule_overrides_the_shipped_one_with_its_name_sign_and_level() {
     let own = "groups:\n- name: mine\n  rules:\n\
                \x20 - {alert: ConnectionsNearLimit, expr: used > 15, labels: {sign: db-connections-near-limit, level: act}}\n\
                \x20 - {alert: ConnectionsAtLimit, expr: used > 19}\n";
-    let files = [file("postgres.yml", SHIPPED, true), file("own.yml", own, false)];
+    let files = [
+        file("postgres.yml", SHIPPED, true),
+        file("own.yml", own, false),
+    ];
     let set = load_files(&files, &BTreeMap::new()).unwrap();
     let names: Vec<_> = set
         .rules()

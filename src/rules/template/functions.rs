@@ -140,13 +140,12 @@ pub(super) fn call(f: Function, args: &[Value], world: &mut World<'_>) -> Result
             Ok(Value::Bool(!equal(&[a.clone(), b.clone()])?))
         }
         Function::Lt => compare(args).map(|o| Value::Bool(o == Some(Ordering::Less))),
-        Function::Le => compare(args).map(|o| {
-            Value::Bool(matches!(o, Some(Ordering::Less | Ordering::Equal)))
-        }),
+        Function::Le => {
+            compare(args).map(|o| Value::Bool(matches!(o, Some(Ordering::Less | Ordering::Equal))))
+        }
         Function::Gt => compare(args).map(|o| Value::Bool(o == Some(Ordering::Greater))),
-        Function::Ge => compare(args).map(|o| {
-            Value::Bool(matches!(o, Some(Ordering::Greater | Ordering::Equal)))
-        }),
+        Function::Ge => compare(args)
+            .map(|o| Value::Bool(matches!(o, Some(Ordering::Greater | Ordering::Equal)))),
         Function::Len => len(one(args)?),
         Function::Index => index(args),
         Function::Slice => slice(args),
@@ -170,8 +169,9 @@ pub(super) fn call(f: Function, args: &[Value], world: &mut World<'_>) -> Result
             Ok(Value::text(e.labels.get(string(name)?).map_or("", |v| v)))
         }
         Function::ValueOf => element(one(args)?).map(|e| Value::Float(e.value)),
-        Function::Strvalue => element(one(args)?)
-            .map(|e| Value::text(e.labels.get("__value__").map_or("", |v| v))),
+        Function::Strvalue => {
+            element(one(args)?).map(|e| Value::text(e.labels.get("__value__").map_or("", |v| v)))
+        }
         Function::Args => Ok(Value::Args(Arc::new(
             args.iter()
                 .enumerate()
@@ -181,7 +181,9 @@ pub(super) fn call(f: Function, args: &[Value], world: &mut World<'_>) -> Result
         Function::ReReplaceAll => {
             let [pattern, replacement, text] = three(args)?;
             let re = matcher::compile_unanchored(string(pattern)?)?;
-            Ok(Value::text(re.replace_all(string(text)?, string(replacement)?)))
+            Ok(Value::text(
+                re.replace_all(string(text)?, string(replacement)?),
+            ))
         }
         Function::Match => {
             let [pattern, text] = two(args)?;
@@ -208,9 +210,7 @@ pub(super) fn call(f: Function, args: &[Value], world: &mut World<'_>) -> Result
         Function::StripDomain => string(one(args)?).map(|s| Value::text(strip_domain(s))),
         Function::Humanize => number(one(args)?).map(|v| Value::text(humanize(v))),
         Function::Humanize1024 => number(one(args)?).map(|v| Value::text(humanize1024(v))),
-        Function::HumanizeDuration => {
-            number(one(args)?).map(|v| Value::text(humanize_duration(v)))
-        }
+        Function::HumanizeDuration => number(one(args)?).map(|v| Value::text(humanize_duration(v))),
         Function::HumanizePercentage => {
             number(one(args)?).map(|v| Value::text(format!("{}%", short(v * 100.0))))
         }
@@ -229,9 +229,10 @@ pub(super) fn call(f: Function, args: &[Value], world: &mut World<'_>) -> Result
         }
         Function::PathPrefix => {
             none(args)?;
-            let path = world.external_url.split_once("://").map_or("", |(_, rest)| {
-                rest.find('/').map_or("", |i| &rest[i..])
-            });
+            let path = world
+                .external_url
+                .split_once("://")
+                .map_or("", |(_, rest)| rest.find('/').map_or("", |i| &rest[i..]));
             Ok(Value::text(path.split(['?', '#']).next().unwrap_or("")))
         }
         Function::ExternalUrl => {
@@ -400,7 +401,10 @@ fn slice(args: &[Value]) -> Result<Value, String> {
             .ok()
             .filter(|n| *n <= max)
             .ok_or_else(|| format!("index out of range: {n}")),
-        Some(other) => Err(format!("cannot index slice with type {}", other.type_name())),
+        Some(other) => Err(format!(
+            "cannot index slice with type {}",
+            other.type_name()
+        )),
     };
     if bounds.len() > 2 {
         return Err(format!("too many slice indexes: {}", bounds.len()));

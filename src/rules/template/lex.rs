@@ -194,9 +194,7 @@ impl Lexer<'_> {
         let mut len = 0;
         let hex = body.starts_with("0x") || body.starts_with("0X");
         for (i, c) in body.char_indices() {
-            let exponent_sign = (c == '+' || c == '-')
-                && !hex
-                && body[..i].ends_with(['e', 'E']);
+            let exponent_sign = (c == '+' || c == '-') && !hex && body[..i].ends_with(['e', 'E']);
             if c.is_ascii_alphanumeric() || c == '.' || c == '_' || exponent_sign {
                 len = i + 1;
             } else {
@@ -268,7 +266,10 @@ impl Lexer<'_> {
         if !rest[1 + len..].starts_with('\'') {
             return Err(bad());
         }
-        let c = String::from_utf8_lossy(&out).chars().next().ok_or_else(bad)?;
+        let c = String::from_utf8_lossy(&out)
+            .chars()
+            .next()
+            .ok_or_else(bad)?;
         Ok((TokenKind::Int(i64::from(u32::from(c))), len + 2))
     }
 }

@@ -134,9 +134,13 @@ fn queries_of_pipe(pipe: &Pipe, found: &mut Vec<String>) {
         if command.first == Operand::Function(Function::Query) {
             let literal = match (command.args.first(), before) {
                 (Some(Operand::Str(q)), _) => Some(q),
-                (None, Some(Command { first: Operand::Str(q), args })) if args.is_empty() => {
-                    Some(q)
-                }
+                (
+                    None,
+                    Some(Command {
+                        first: Operand::Str(q),
+                        args,
+                    }),
+                ) if args.is_empty() => Some(q),
                 _ => None,
             };
             found.extend(literal.cloned());
@@ -512,9 +516,10 @@ impl Operands<'_> {
                 "true" => Operand::Bool(true),
                 "false" => Operand::Bool(false),
                 "nil" => Operand::Nil,
-                name => Operand::Function(Function::by_name(name).ok_or_else(|| {
-                    (format!("function {name:?} not defined"), token.at)
-                })?),
+                name => Operand::Function(
+                    Function::by_name(name)
+                        .ok_or_else(|| (format!("function {name:?} not defined"), token.at))?,
+                ),
             },
             TokenKind::Field(name) => Operand::Fields(Box::new(Operand::Dot), vec![name]),
             TokenKind::Dot => Operand::Dot,
@@ -578,9 +583,8 @@ fn may_take_a_value(command: &Command) -> bool {
         | Operand::Str(_)
         | Operand::Dot
         | Operand::Nil => false,
-        Operand::Function(_)
-        | Operand::Variable(_)
-        | Operand::Pipe(_)
-        | Operand::Fields(_, _) => true,
+        Operand::Function(_) | Operand::Variable(_) | Operand::Pipe(_) | Operand::Fields(_, _) => {
+            true
+        }
     }
 }

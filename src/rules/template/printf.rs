@@ -53,10 +53,7 @@ pub(super) fn display(value: &Value) -> String {
 pub(super) fn sprint(values: &[Value]) -> String {
     let mut out = String::new();
     for (i, value) in values.iter().enumerate() {
-        if i > 0
-            && !matches!(value, Value::Str(_))
-            && !matches!(values[i - 1], Value::Str(_))
-        {
+        if i > 0 && !matches!(value, Value::Str(_)) && !matches!(values[i - 1], Value::Str(_)) {
             out.push(' ');
         }
         out.push_str(&display(value));
@@ -194,10 +191,9 @@ fn one(verb: char, spec: &Spec, arg: &Value) -> String {
         ('q', Value::Str(s)) => Some(pad(quote(&cut(s, spec)), spec)),
         ('x', Value::Str(s)) => Some(pad(hex(s, false), spec)),
         ('X', Value::Str(s)) => Some(pad(hex(s, true), spec)),
-        (
-            's',
-            Value::Labels(_) | Value::Args(_) | Value::Time(_) | Value::Duration(_),
-        ) => Some(pad(display(arg), spec)),
+        ('s', Value::Labels(_) | Value::Args(_) | Value::Time(_) | Value::Duration(_)) => {
+            Some(pad(display(arg), spec))
+        }
         ('d', Value::Duration(ns)) => Some(integer(*ns, 'd', spec)),
         _ => None,
     };

@@ -61,7 +61,10 @@ fn the_official_expansions_come_out() {
         if good {
             passed += 1;
         } else {
-            failed.push(format!("{text} of {value}: {got:?}, want {}", case["output"]));
+            failed.push(format!(
+                "{text} of {value}: {got:?}, want {}",
+                case["output"]
+            ));
         }
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
@@ -71,29 +74,56 @@ fn the_official_expansions_come_out() {
 #[test]
 fn further_forms_expand() {
     for (text, want) in [
-        ("{{ define \"a\" }}({{ .arg0 }},{{ .arg1 }}){{ end }}{{ template \"a\" (args 1 \"x\") }}", "(1,x)"),
+        (
+            "{{ define \"a\" }}({{ .arg0 }},{{ .arg1 }}){{ end }}{{ template \"a\" (args 1 \"x\") }}",
+            "(1,x)",
+        ),
         ("{{ block \"b\" .Value }}[{{ . }}]{{ end }}", "[42.5]"),
-        ("{{ range $i, $e := query \"m\" }}{{ $i }}:{{ $e.Labels.job }}{{ end }}", "0:node"),
+        (
+            "{{ range $i, $e := query \"m\" }}{{ $i }}:{{ $e.Labels.job }}{{ end }}",
+            "0:node",
+        ),
         ("{{ range query \"m\" }}{{ break }}x{{ end }}y", "y"),
-        ("{{ range $k, $v := $labels }}{{ if eq $k \"job\" }}{{ continue }}{{ end }}{{ $k }} {{ end }}", "__name__ instance "),
-        ("{{ $x := 1 }}{{ if true }}{{ $x = 2 }}{{ end }}{{ $x }}", "2"),
-        ("{{ $x := 1 }}{{ if true }}{{ $x := 2 }}{{ end }}{{ $x }}", "1"),
+        (
+            "{{ range $k, $v := $labels }}{{ if eq $k \"job\" }}{{ continue }}{{ end }}{{ $k }} {{ end }}",
+            "__name__ instance ",
+        ),
+        (
+            "{{ $x := 1 }}{{ if true }}{{ $x = 2 }}{{ end }}{{ $x }}",
+            "2",
+        ),
+        (
+            "{{ $x := 1 }}{{ if true }}{{ $x := 2 }}{{ end }}{{ $x }}",
+            "1",
+        ),
         ("{{ with $v := $value }}{{ $v }}{{ end }}", "42.5"),
         ("{{ with \"\" }}a{{ else with \"b\" }}{{ . }}{{ end }}", "b"),
         ("{{ (query \"m\" | first).Labels.job }}", "node"),
-        ("{{ $.Labels.job }} {{ $.Value }} {{ .ExternalURL }}", "node 42.5 http://p.example/x"),
+        (
+            "{{ $.Labels.job }} {{ $.Value }} {{ .ExternalURL }}",
+            "node 42.5 http://p.example/x",
+        ),
         ("{{ printf \"%v %s\" $labels.job \"x\" }}", "node x"),
         ("{{ printf \"%s %s\" \"x\" }}", "x %!s(MISSING)"),
         ("{{ printf \"x\" 1 }}", "x%!(EXTRA int=1)"),
-        ("{{ printf \"%+.1f|% d|%06.2f|%t|%T\" 1.0 5 -3.14159 true 2.0 }}", "+1.0| 5|-03.14|true|float64"),
+        (
+            "{{ printf \"%+.1f|% d|%06.2f|%t|%T\" 1.0 5 -3.14159 true 2.0 }}",
+            "+1.0| 5|-03.14|true|float64",
+        ),
         ("{{ printf \"%*d|%.3s\" 4 7 \"abcdef\" }}", "   7|abc"),
         ("{{ 0x1F }} {{ 1e3 }} {{ 'a' }} {{ -3 }}", "31 1000 97 -3"),
         ("{{ toDuration $value }}", "42.5s"),
-        ("{{ now }} {{ pathPrefix }} {{ externalURL }}", "60 /x http://p.example/x"),
+        (
+            "{{ now }} {{ pathPrefix }} {{ externalURL }}",
+            "60 /x http://p.example/x",
+        ),
         ("{{ index (query \"m\") 0 | label \"job\" }}", "node"),
         ("{{/* only a comment */}}x", "x"),
         ("{{ \"\\u00e9\\t\" }}", "é\t"),
-        ("{{ eq 1 2 3 1 }} {{ and 1 0 }} {{ or 0 \"x\" }}", "true 0 x"),
+        (
+            "{{ eq 1 2 3 1 }} {{ and 1 0 }} {{ or 0 \"x\" }}",
+            "true 0 x",
+        ),
         ("{{ reReplaceAll \"a(.)\" \"<${1}>\" \"abac\" }}", "<b><c>"),
         ("a }} b", "a }} b"),
     ] {
@@ -133,11 +163,20 @@ fn work_is_bounded() {
     let blocks = "{{ if true }}".repeat(10_000);
     assert!(Template::parse(&blocks).unwrap_err().0.contains("deeper"));
     for (text, word) in [
-        ("{{ define \"a\" }}{{ template \"a\" }}{{ end }}{{ template \"a\" }}", "nested deeper"),
+        (
+            "{{ define \"a\" }}{{ template \"a\" }}{{ end }}{{ template \"a\" }}",
+            "nested deeper",
+        ),
         ("{{ range 999999999 }}{{ end }}", "steps"),
-        ("{{ range 99999 }}{{ range 99999 }}{{ end }}{{ end }}", "steps"),
+        (
+            "{{ range 99999 }}{{ range 99999 }}{{ end }}{{ end }}",
+            "steps",
+        ),
         ("{{ range 9999 }}0123456789{{ end }}", "65536 bytes"),
-        ("{{ range 101 }}{{ $x := query \"m\" }}{{ end }}", "100 queries"),
+        (
+            "{{ range 101 }}{{ $x := query \"m\" }}{{ end }}",
+            "100 queries",
+        ),
         ("{{ printf \"%99999999d\" 1 }}", "over 65536"),
     ] {
         let err = expand(text, 1.0).unwrap_err();
