@@ -291,7 +291,7 @@ impl PostgresCollector {
         let meta = self.meta.clone().unwrap_or_default();
         self.status.state = ServerState::Up;
         self.status.sentence = format!(
-            "Postgres {} {} answers as role {}",
+            "Postgres {} at {} answers to role {}",
             meta.version,
             self.status.instance,
             self.settings.user()
@@ -434,5 +434,22 @@ fn at_least_us(labels: &Labels, value: f64, pooled: bool) -> f64 {
         value.max(1.0)
     } else {
         value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_pass_may_run_on_any_thread_and_starts_as_not_asked() {
+        let settings = PostgresSettings::tcp("127.0.0.1", 1, "nobody", "postgres");
+        let mut collector = PostgresCollector::new(settings);
+        assert_eq!(collector.status().state, ServerState::NotAsked);
+        let selection = Selection::all(1);
+        let pass: std::pin::Pin<Box<dyn Future<Output = Batch> + Send>> =
+            Box::pin(collector.collect(Timestamp::from_secs(1), &selection));
+        assert!(!pass.await.ok);
+        assert_eq!(collector.status().state, ServerState::Refused);
     }
 }
