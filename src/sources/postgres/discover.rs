@@ -42,8 +42,8 @@ pub enum Finding {
     Found {
         /// Ready for a collector.
         settings: Box<PostgresSettings>,
-        /// Equal on all nodes of a cluster.
-        system_identifier: String,
+        /// Equal on all nodes of a cluster; `None` where the role may not ask for it.
+        system_identifier: Option<String>,
         /// Where the server itself listens.
         port: u16,
         /// False when some signals will need more rights.
@@ -164,7 +164,9 @@ fn paths(places: &Places) -> Vec<Path> {
 /// `None` when nobody listens there.
 async fn try_path(path: &Path, os_user: &str) -> Option<Finding> {
     let mut first_failure: Option<Failure> = None;
-    for user in [os_user, OWN_ROLE] {
+    let mut users = vec![os_user, OWN_ROLE];
+    users.dedup();
+    for user in users {
         let settings = path.settings(user);
         match try_login(&settings).await {
             Ok((system_identifier, port, has_pg_monitor)) => {
@@ -206,7 +208,9 @@ async fn try_path(path: &Path, os_user: &str) -> Option<Finding> {
     })
 }
 
-async fn try_login(settings: &PostgresSettings) -> Result<(String, Option<u16>, bool), Failure> {
+async fn try_login(
+    settings: &PostgresSettings,
+) -> Result<(Option<String>, Option<u16>, bool), Failure> {
     let mut session = Session::open(settings, settings.database()).await?;
     let meta = tokio::time::timeout(PATIENCE, ask_meta(&mut session, settings))
         .await

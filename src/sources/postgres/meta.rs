@@ -16,7 +16,8 @@ pub(crate) struct Meta {
     pub(crate) started_at: Option<f64>,
     pub(crate) has_pg_monitor: bool,
     pub(crate) has_read_all_stats: bool,
-    pub(crate) system_identifier: String,
+    /// `None` where the role may not ask for it.
+    pub(crate) system_identifier: Option<String>,
     pub(crate) port: i64,
     pub(crate) statement_timeout: String,
 }
@@ -29,7 +30,7 @@ impl Meta {
             started_at: float(row, "started_at")?,
             has_pg_monitor: truth(row, "has_pg_monitor")?.unwrap_or(false),
             has_read_all_stats: truth(row, "has_read_all_stats")?.unwrap_or(false),
-            system_identifier: text(row, "system_identifier")?,
+            system_identifier: None,
             port: int(row, "port")?.unwrap_or(0),
             statement_timeout: text(row, "statement_timeout")?,
         })
@@ -50,18 +51,32 @@ pub(crate) async fn ask_meta(
     settings: &PostgresSettings,
 ) -> Result<Meta, Failure> {
     let failed = |words: &str| Failure::new(settings, ServerState::Failed, words);
-    let rows = session
+    let row = |rows: Vec<PgRow>| rows.into_iter().next();
+    let mut meta = session
         .ask(settings, include_str!("queries/meta.sql"))
         .await
+        .map(|rows| row(rows).and_then(|row| Meta::read(&row).ok()))
         .map_err(|trouble| match trouble {
             Trouble::Broken(failure) => failure,
             Trouble::NeedsPrivilege => failed("the role may not ask who it talks to"),
             Trouble::NotInstalled | Trouble::Unsupported => {
                 failed("it is not a Postgres server of a known kind")
             }
-            Trouble::Busy(words) | Trouble::Odd(words) => failed(&words),
-        })?;
-    rows.first()
-        .and_then(|row| Meta::read(row).ok())
-        .ok_or_else(|| failed("it did not say who it is"))
+            Trouble::Busy(words) | Trouble::NotInState(words) | Trouble::Odd(words) => {
+                failed(&words)
+            }
+        })?
+        .ok_or_else(|| failed("it did not say who it is"))?;
+    // Some managed services keep this function to themselves.
+    match session
+        .ask(settings, include_str!("queries/identity.sql"))
+        .await
+    {
+        Ok(rows) => {
+            meta.system_identifier = row(rows).and_then(|row| text(&row, "system_identifier").ok());
+        }
+        Err(Trouble::Broken(failure)) => return Err(failure),
+        Err(_) => {}
+    }
+    Ok(meta)
 }

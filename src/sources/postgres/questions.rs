@@ -8,6 +8,7 @@ use std::time::Duration;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 
+use super::status::SignalState;
 use super::version::{ServerVersion, variant};
 use crate::model::Labels;
 use crate::model::labels::NAME;
@@ -171,7 +172,7 @@ impl Question {
         }
     }
 
-    /// Samples from rows; the second value is true when the role could not see all of them.
+    /// Samples from rows.
     pub(crate) fn read(
         self,
         rows: &[PgRow],
@@ -218,7 +219,7 @@ impl Question {
     }
 
     /// What the answer is on a primary, for a question that only a replica can be asked.
-    pub(crate) fn on_primary(self, base: &Labels) -> Option<Vec<(Labels, f64)>> {
+    pub(crate) fn on_primary(self, base: &Labels) -> Option<Answer> {
         if self != Question::Replica {
             return None;
         }
@@ -230,7 +231,10 @@ impl Question {
         ] {
             out.push(name, &[], Some(0.0));
         }
-        Some(out.points)
+        Some(Answer {
+            points: out.points,
+            short: false,
+        })
     }
 }
 
@@ -240,6 +244,17 @@ pub(crate) struct Answer {
     pub(crate) points: Vec<(Labels, f64)>,
     /// True when the role could not see all rows.
     pub(crate) short: bool,
+}
+
+impl Answer {
+    /// What is to be said about the signal.
+    pub(crate) fn signal_state(&self) -> SignalState {
+        if self.short {
+            SignalState::NeedsPgMonitor
+        } else {
+            SignalState::Ok
+        }
+    }
 }
 
 /// Column or setting, and the metric it becomes.

@@ -144,11 +144,28 @@ impl PostgresCollector {
             self.statements = Statements::default();
         }
         self.meta = Some(meta.clone());
-        self.signals.clear();
+        let before = std::mem::take(&mut self.signals);
         let mut pass = Pass::default();
         for question in Question::ALL {
-            self.ask(&mut session, question, &meta, now, selection, &mut pass)
-                .await?;
+            if !question.names().iter().any(|n| self.wanted(n, selection)) {
+                self.answers.remove(&question);
+                continue;
+            }
+            let old = before.get(question.signal()).copied();
+            let state = self.ask(&mut session, question, &meta, now, old).await?;
+            match state {
+                SignalState::Busy | SignalState::Failed => {
+                    pass.unanswered.insert(question);
+                }
+                SignalState::NotInstalled | SignalState::Unsupported => {
+                    self.answers.remove(&question);
+                }
+                SignalState::NeedsPgMonitor
+                | SignalState::Ok
+                | SignalState::Unknown
+                | SignalState::Looking => {}
+            }
+            self.signals.insert(question.signal(), state);
         }
         if !self.wanted(STATEMENTS, selection) {
             self.statements = Statements::default();
@@ -195,105 +212,86 @@ impl PostgresCollector {
         Ok((session, meta, true))
     }
 
+    /// Answers a question, or leaves the answer that stands; says how it went.
     async fn ask(
         &mut self,
         session: &mut Session,
         question: Question,
         meta: &Meta,
         now: Timestamp,
-        selection: &Selection,
-        pass: &mut Pass,
-    ) -> Result<(), Failure> {
-        if !question.names().iter().any(|n| self.wanted(n, selection)) {
-            self.answers.remove(&question);
-            return Ok(());
-        }
+        old: Option<SignalState>,
+    ) -> Result<SignalState, Failure> {
         if question.needs_read_all_stats() && !meta.has_read_all_stats {
             self.answers.remove(&question);
-            self.note(question, SignalState::NeedsPgMonitor);
-            return Ok(());
+            return Ok(SignalState::NeedsPgMonitor);
         }
         if !meta.in_recovery
-            && let Some(points) = question.on_primary(&self.base)
+            && let Some(answer) = question.on_primary(&self.base)
         {
-            let answer = Answer {
-                points,
-                short: false,
-            };
             self.answers.insert(question, (now, answer));
-            self.note(question, SignalState::Ok);
-            return Ok(());
+            return Ok(SignalState::Ok);
         }
         let Some(sql) = question.sql(meta.version) else {
-            self.note(question, SignalState::Unsupported);
-            return Ok(());
+            return Ok(SignalState::Unsupported);
         };
         let every = question.every(&self.settings.schedule);
-        let stands = self
-            .answers
-            .get(&question)
-            .is_some_and(|(at, _)| every > Duration::ZERO && *at <= now && now.since(*at) < every);
-        if !stands {
-            let result = session.ask(&self.settings, sql).await.and_then(|rows| {
-                question
-                    .read(&rows, meta.version, &self.base)
-                    .map_err(|e| of_question(&self.settings, &e))
-            });
-            match result {
-                Ok(answer) => {
-                    self.answers.insert(question, (now, answer));
-                }
-                Err(Trouble::Broken(failure)) => return Err(failure),
-                Err(Trouble::NeedsPrivilege) => {
-                    self.answers.remove(&question);
-                    self.note(question, SignalState::NeedsPgMonitor);
-                    return Ok(());
-                }
-                Err(Trouble::NotInstalled | Trouble::Unsupported) => {
-                    self.answers.remove(&question);
-                    self.note(question, SignalState::Unsupported);
-                    return Ok(());
-                }
-                Err(Trouble::Busy(words) | Trouble::Odd(words)) => {
-                    tracing::warn!(
-                        instance = self.status.instance,
-                        question = question.signal(),
-                        reason = words,
-                        "question not answered this time"
-                    );
-                    pass.unanswered.insert(question);
-                    self.note(question, SignalState::Busy);
-                    return Ok(());
-                }
-            }
+        if let Some((at, answer)) = self.answers.get(&question)
+            && every > Duration::ZERO
+            && *at <= now
+            && now.since(*at) < every
+        {
+            return Ok(answer.signal_state());
         }
-        let short = self.answers.get(&question).is_some_and(|(_, a)| a.short);
-        self.note(
-            question,
-            if short {
-                SignalState::NeedsPgMonitor
-            } else {
-                SignalState::Ok
-            },
-        );
-        Ok(())
+        let result = session.ask(&self.settings, sql).await.and_then(|rows| {
+            question
+                .read(&rows, meta.version, &self.base)
+                .map_err(|e| of_question(&self.settings, &e))
+        });
+        let (state, words) = match result {
+            Ok(answer) => {
+                let state = answer.signal_state();
+                self.answers.insert(question, (now, answer));
+                return Ok(state);
+            }
+            Err(Trouble::Broken(failure)) => return Err(failure),
+            Err(Trouble::NeedsPrivilege) => {
+                self.answers.remove(&question);
+                return Ok(SignalState::NeedsPgMonitor);
+            }
+            Err(Trouble::NotInstalled | Trouble::Unsupported) => {
+                return Ok(SignalState::Unsupported);
+            }
+            Err(Trouble::Busy(words) | Trouble::NotInState(words)) => (SignalState::Busy, words),
+            Err(Trouble::Odd(words)) => (SignalState::Failed, words),
+        };
+        if old != Some(state) {
+            tracing::warn!(
+                instance = self.status.instance,
+                question = question.signal(),
+                reason = words,
+                "question not answered; asked again on the next pass"
+            );
+        }
+        Ok(state)
     }
 
     fn wanted(&self, name: &str, selection: &Selection) -> bool {
         selection.wants_name(name) && !self.ceded.contains(name)
     }
 
-    fn note(&mut self, question: Question, state: SignalState) {
-        self.signals.insert(question.signal(), state);
-    }
-
     fn good_batch(&mut self, now: Timestamp, selection: &Selection, pass: Pass) -> Batch {
-        self.last_failure = None;
+        if let Some(failure) = self.last_failure.take() {
+            tracing::info!(
+                instance = self.status.instance,
+                was = failure.state.as_str(),
+                "Postgres can be read again"
+            );
+        }
         self.timeouts_in_a_row = 0;
         let meta = self.meta.clone().unwrap_or_default();
         self.status.state = ServerState::Up;
         self.status.sentence = format!(
-            "Postgres {} {} answers as role {}",
+            "Postgres {} at {} answers to role {}",
             meta.version,
             self.status.instance,
             self.settings.user()
@@ -306,7 +304,9 @@ impl PostgresCollector {
         } else {
             ServerRole::Primary
         });
-        self.status.system_identifier = Some(meta.system_identifier.clone());
+        self.status
+            .system_identifier
+            .clone_from(&meta.system_identifier);
         self.status.port = u16::try_from(meta.port).ok();
         self.status.via_pooler = pass.pooled;
         self.status.last_good = Some(now);
@@ -315,14 +315,14 @@ impl PostgresCollector {
         let mut points = self.state_points(ServerState::Up);
         let mut out = Points::new(&self.base);
         out.push("pg_postmaster_start_time_seconds", &[], meta.started_at);
-        out.push(
-            "loadline_pg_system_identifier_info",
-            &[
-                ("system_identifier", &meta.system_identifier),
-                ("port", &meta.port.to_string()),
-            ],
-            Some(1.0),
-        );
+        if let Some(id) = &meta.system_identifier {
+            let port = meta.port.to_string();
+            out.push(
+                "loadline_pg_system_identifier_info",
+                &[("system_identifier", id), ("port", &port)],
+                Some(1.0),
+            );
+        }
         for (signal, state) in &self.signals {
             out.push(
                 "loadline_pg_signal_state",
@@ -434,5 +434,22 @@ fn at_least_us(labels: &Labels, value: f64, pooled: bool) -> f64 {
         value.max(1.0)
     } else {
         value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_pass_may_run_on_any_thread_and_starts_as_not_asked() {
+        let settings = PostgresSettings::tcp("127.0.0.1", 1, "nobody", "postgres");
+        let mut collector = PostgresCollector::new(settings);
+        assert_eq!(collector.status().state, ServerState::NotAsked);
+        let selection = Selection::all(1);
+        let pass: std::pin::Pin<Box<dyn Future<Output = Batch> + Send>> =
+            Box::pin(collector.collect(Timestamp::from_secs(1), &selection));
+        assert!(!pass.await.ok);
+        assert_eq!(collector.status().state, ServerState::Refused);
     }
 }

@@ -203,7 +203,8 @@ impl fmt::Debug for PostgresSettings {
 fn parse_url(url: &Secret) -> Result<PgConnectOptions, String> {
     let bad = || {
         "url is not a Postgres URL; write postgres://USER@HOST:5432/DATABASE, or \
-         postgres:///DATABASE?host=/run/postgresql for a local socket"
+         postgres://USER@/DATABASE?host=/run/postgresql for a local socket; letters such as @ # / \
+         in a password are written %40 %23 %2F"
             .to_owned()
     };
     let text = url.expose();

@@ -208,6 +208,8 @@ pub(crate) enum Trouble {
     Unsupported,
     /// Locked, too slow, or cancelled by recovery: next round again.
     Busy(String),
+    /// The server or the object is not in the state for it: not loaded, or another role by now.
+    NotInState(String),
     /// Anything else, with its SQLSTATE.
     Odd(String),
 }
@@ -232,7 +234,8 @@ pub(crate) fn of_question(settings: &PostgresSettings, error: &sqlx::Error) -> T
         "42501" => Trouble::NeedsPrivilege,
         "42P01" | "42883" | "3F000" => Trouble::NotInstalled,
         "0A000" | "42703" => Trouble::Unsupported,
-        "55P03" | "57014" | "40001" | "55000" | "40P01" => Trouble::Busy(server_words(db)),
+        "55000" => Trouble::NotInState(server_words(db)),
+        "55P03" | "57014" | "40001" | "40P01" => Trouble::Busy(server_words(db)),
         code if code.starts_with("57P") || code.starts_with("08") => {
             Trouble::Broken(of_connect(settings, error))
         }

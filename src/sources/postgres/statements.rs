@@ -120,7 +120,7 @@ async fn has_statements(
     match session.ask(settings, &sql).await {
         Ok(_) => Ok(true),
         // Created here, but not loaded by the server.
-        Err(Trouble::Busy(_) | Trouble::NotInstalled) => Ok(false),
+        Err(Trouble::NotInState(_) | Trouble::NotInstalled) => Ok(false),
         Err(trouble) => Err(trouble),
     }
 }

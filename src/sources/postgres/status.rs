@@ -67,6 +67,7 @@ pub(crate) enum SignalState {
     NotInstalled,
     Unsupported,
     Busy,
+    Failed,
     Unknown,
     Looking,
 }
@@ -79,6 +80,7 @@ impl SignalState {
             SignalState::NotInstalled => "not_installed",
             SignalState::Unsupported => "unsupported",
             SignalState::Busy => "busy",
+            SignalState::Failed => "failed",
             SignalState::Unknown => "unknown",
             SignalState::Looking => "looking",
         }
@@ -114,6 +116,7 @@ pub(crate) fn blind_signals(
                 ),
                 SignalState::Unsupported => ("this server cannot tell".to_owned(), None),
                 SignalState::Busy => ("not answered in time; asked again".to_owned(), None),
+                SignalState::Failed => ("an unexpected answer; the log has it".to_owned(), None),
                 SignalState::Unknown => (
                     "some databases may not be looked into".to_owned(),
                     Some(format!("GRANT CONNECT ON DATABASE ... TO {role};")),
