@@ -497,6 +497,24 @@ impl Expr {
         e
     }
 
+    /// The text of a string literal, in parentheses or not.
+    pub(crate) fn as_string(&self) -> Option<&str> {
+        if let ExprKind::String(s) = &self.bare().kind {
+            Some(s)
+        } else {
+            None
+        }
+    }
+
+    /// The value of a number literal, in parentheses or not.
+    pub(crate) fn as_number(&self) -> Option<f64> {
+        if let ExprKind::Number(v) = self.bare().kind {
+            Some(v)
+        } else {
+            None
+        }
+    }
+
     /// Direct sub-expressions, left to right.
     pub fn children(&self) -> Vec<&Expr> {
         match &self.kind {
@@ -512,7 +530,7 @@ impl Expr {
         }
     }
 
-    /// The node at a selector of this tree, or `None`.
+    /// The selector that this node is.
     pub(crate) fn selector(&self) -> Option<&Selector> {
         match &self.kind {
             ExprKind::Selector(s) | ExprKind::Range { selector: s, .. } => Some(s),

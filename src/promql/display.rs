@@ -5,9 +5,7 @@ use std::fmt::{self, Write};
 use crate::model::labels::NAME;
 use crate::model::{Labels, MatchOp, Matcher, duration};
 
-use super::ast::{
-    Aggregate, At, Binary, Card, Expr, ExprKind, Length, LengthOp, Selector, Shift,
-};
+use super::ast::{Aggregate, At, Binary, Card, Expr, ExprKind, Length, LengthOp, Selector, Shift};
 
 impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -49,9 +47,9 @@ impl fmt::Display for Expr {
 impl fmt::Display for Length {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Length::Millis(ms) => f.write_str(&duration::format(
-                std::time::Duration::from_millis(ms.unsigned_abs()),
-            )),
+            Length::Millis(ms) => f.write_str(&duration::format(std::time::Duration::from_millis(
+                ms.unsigned_abs(),
+            ))),
             Length::Seconds(s) => f.write_str(&number(*s)),
             Length::Step => f.write_str("step()"),
             Length::Range => f.write_str("range()"),
@@ -232,9 +230,30 @@ fn is_word(name: &str) -> bool {
 /// True when `name` alone reads as a metric name wherever an expression may stand.
 fn is_metric_word(name: &str) -> bool {
     const RESERVED: [&str; 24] = [
-        "and", "or", "unless", "atan2", "bool", "on", "ignoring", "group_left", "group_right",
-        "offset", "by", "without", "inf", "nan", "start", "end", "step", "range", "anchored",
-        "smoothed", "fill", "fill_left", "fill_right", "info",
+        "and",
+        "or",
+        "unless",
+        "atan2",
+        "bool",
+        "on",
+        "ignoring",
+        "group_left",
+        "group_right",
+        "offset",
+        "by",
+        "without",
+        "inf",
+        "nan",
+        "start",
+        "end",
+        "step",
+        "range",
+        "anchored",
+        "smoothed",
+        "fill",
+        "fill_left",
+        "fill_right",
+        "info",
     ];
     !RESERVED.iter().any(|w| name.eq_ignore_ascii_case(w))
         && super::ast::AggregateOp::named(name).is_none()

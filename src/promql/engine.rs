@@ -9,7 +9,7 @@ use crate::model::{
     Answer, Labels, Querier, QueryError, Sample, SeriesSource, Timestamp, Value, VectorSample,
 };
 
-use super::ast::{Expr, ExprKind, ValueType};
+use super::ast::{Expr, ValueType};
 use super::eval::value::{Element, Point, SeriesPoints, without_metadata};
 use super::eval::{Eval, Evaluation, Times};
 use super::needs::LOOKBACK;
@@ -152,11 +152,10 @@ impl Engine {
             end: t,
             step: 0,
         };
-        let evaluation =
-            Evaluation::prepare(&*self.source, &self.options, expr, &tree, times)?;
+        let evaluation = Evaluation::prepare(&*self.source, &self.options, expr, &tree, times)?;
         let outcome = match tree.value_type() {
             ValueType::Scalar => Outcome::Scalar(evaluation.scalar(&tree, t)?),
-            ValueType::String => Outcome::String(text(&tree)),
+            ValueType::String => Outcome::String(tree.as_string().unwrap_or_default().to_owned()),
             ValueType::Vector => Outcome::Vector(finish(evaluation.vector(&tree, t)?)?),
             ValueType::Matrix => {
                 let mut series: Vec<SeriesPoints> = Vec::new();
@@ -220,22 +219,18 @@ impl Engine {
             )));
         }
         let times = Times { start, end, step };
-        let evaluation =
-            Evaluation::prepare(&*self.source, &self.options, expr, &tree, times)?;
+        let evaluation = Evaluation::prepare(&*self.source, &self.options, expr, &tree, times)?;
         let mut rows = Rows::default();
         let mut t = start;
         while t <= end {
-            match tree.value_type() {
-                ValueType::Scalar => {
-                    let v = evaluation.scalar(&tree, t)?;
-                    rows.add(t, Element::float(Labels::empty(), v));
-                }
-                _ => {
-                    let vector = evaluation.vector(&tree, t)?;
-                    evaluation.spend(vector.len())?;
-                    for element in vector {
-                        rows.add(t, element);
-                    }
+            if tree.value_type() == ValueType::Scalar {
+                let v = evaluation.scalar(&tree, t)?;
+                rows.add(t, Element::float(Labels::empty(), v));
+            } else {
+                let vector = evaluation.vector(&tree, t)?;
+                evaluation.spend(vector.len())?;
+                for element in vector {
+                    rows.add(t, element);
                 }
             }
             t = t.saturating_add(step);
@@ -317,13 +312,6 @@ fn finish(mut vector: Vec<Element>) -> Eval<Vec<Element>> {
         return Err(super::eval::duplicates());
     }
     Ok(vector)
-}
-
-fn text(expr: &Expr) -> String {
-    match &expr.bare().kind {
-        ExprKind::String(s) => s.clone(),
-        _ => String::new(),
-    }
 }
 
 fn evaluated(evaluation: Evaluation<'_>, outcome: Outcome) -> Evaluated {

@@ -9,9 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::model::{
-    Labels, QueryError, Sample, SeriesSource, Timestamp, is_stale_nan,
-};
+use crate::model::{Labels, QueryError, Sample, SeriesSource, Timestamp, is_stale_nan};
 
 use super::ast::{At, BinaryOp, Expr, ExprKind, Length, Selector, Shift, Subquery};
 use super::engine::EngineOptions;
@@ -315,9 +313,7 @@ impl<'q> Evaluation<'q> {
                 self.times.step,
                 self.times.end.saturating_sub(self.times.start),
             )
-            .ok_or_else(|| {
-                QueryError::Execution(format!("duration {length} is out of range here"))
-            })
+            .ok_or_else(|| QueryError::Execution(format!("duration {length} is out of range here")))
     }
 
     fn positive(&self, length: &Length) -> Eval<i64> {
@@ -352,17 +348,12 @@ impl<'q> Evaluation<'q> {
     }
 
     /// Reads the selectors under `expr`, which is evaluated at times `start..=end`.
-    fn load(
-        &mut self,
-        source: &dyn SeriesSource,
-        expr: &Expr,
-        start: i64,
-        end: i64,
-    ) -> Eval<()> {
+    fn load(&mut self, source: &dyn SeriesSource, expr: &Expr, start: i64, end: i64) -> Eval<()> {
         let (mut start, mut end) = (start, end);
-        let shift = match &expr.kind {
-            ExprKind::Subquery(s) => Some(&s.shift),
-            _ => expr.selector().map(|s| &s.shift),
+        let shift = if let ExprKind::Subquery(s) = &expr.kind {
+            Some(&s.shift)
+        } else {
+            expr.selector().map(|s| &s.shift)
         };
         if let Some(shift) = shift {
             (start, end) = (self.shifted(shift, start)?, self.shifted(shift, end)?);
@@ -477,9 +468,7 @@ fn not_a(what: &str) -> QueryError {
 }
 
 pub(crate) fn unsupported(what: &str) -> QueryError {
-    QueryError::Execution(format!(
-        "native histograms are not supported in {what} yet"
-    ))
+    QueryError::Execution(format!("native histograms are not supported in {what} yet"))
 }
 
 /// 1 or 0.

@@ -140,7 +140,9 @@ impl<'a> Lexer<'a> {
         if c == '"' || c == '\'' || c == '`' {
             return self.quoted(c);
         }
-        if c.is_ascii_alphabetic() || c == '_' || (c == ':' && !self.in_braces && self.brackets == 0)
+        if c.is_ascii_alphabetic()
+            || c == '_'
+            || (c == ':' && !self.in_braces && self.brackets == 0)
         {
             return Ok(self.word());
         }
@@ -211,8 +213,8 @@ impl<'a> Lexer<'a> {
 
     fn word(&mut self) -> TokenKind {
         let colon_ends = self.brackets > 0 || self.in_braces;
-        let word = self
-            .take_while(|c| c.is_ascii_alphanumeric() || c == '_' || (c == ':' && !colon_ends));
+        let word =
+            self.take_while(|c| c.is_ascii_alphanumeric() || c == '_' || (c == ':' && !colon_ends));
         if self.in_braces {
             return TokenKind::Word(word.to_owned());
         }
@@ -430,9 +432,7 @@ mod tests {
 
     #[test]
     fn a_colon_belongs_to_names_outside_brackets_only() {
-        let kinds = |t: &str| -> Vec<TokenKind> {
-            tokens(t).into_iter().map(|t| t.kind).collect()
-        };
+        let kinds = |t: &str| -> Vec<TokenKind> { tokens(t).into_iter().map(|t| t.kind).collect() };
         assert_eq!(
             kinds("a:b[5m:1m]"),
             [

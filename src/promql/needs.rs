@@ -44,10 +44,7 @@ impl Inputs {
     }
 
     /// The selectors that `exists` does not find, where that leaves the whole unsatisfied.
-    pub fn missing<'a>(
-        &'a self,
-        exists: &mut dyn FnMut(&[Matcher]) -> bool,
-    ) -> Vec<&'a [Matcher]> {
+    pub fn missing<'a>(&'a self, exists: &mut dyn FnMut(&[Matcher]) -> bool) -> Vec<&'a [Matcher]> {
         match self {
             Inputs::All(parts) => parts.iter().flat_map(|p| p.missing(exists)).collect(),
             Inputs::Any(parts) => {
@@ -96,7 +93,7 @@ impl Expr {
                 for side in [&b.left, &b.right] {
                     match side.required_inputs() {
                         Inputs::Any(inner) => sides.extend(inner),
-                        other => sides.push(other),
+                        other @ (Inputs::All(_) | Inputs::Selector(_)) => sides.push(other),
                     }
                 }
                 Inputs::Any(sides)
@@ -113,16 +110,14 @@ impl Expr {
             | ExprKind::Subquery(_) => {
                 let mut parts: Vec<Inputs> = Vec::new();
                 for child in self.children() {
-                    match child.required_inputs() {
-                        Inputs::All(inner) => {
-                            for part in inner {
-                                if !parts.contains(&part) {
-                                    parts.push(part);
-                                }
-                            }
+                    let inner = match child.required_inputs() {
+                        Inputs::All(inner) => inner,
+                        other @ (Inputs::Any(_) | Inputs::Selector(_)) => vec![other],
+                    };
+                    for part in inner {
+                        if !parts.contains(&part) {
+                            parts.push(part);
                         }
-                        other if !parts.contains(&other) => parts.push(other),
-                        _ => {}
                     }
                 }
                 if parts.len() == 1 {
@@ -165,10 +160,7 @@ pub fn replace_threshold(text: &str, expr: &Expr, number: f64) -> Option<String>
     let span = expr.threshold()?.span;
     let before = text.get(..span.start)?;
     let after = text.get(span.end..)?;
-    Some(format!(
-        "{before}{}{after}",
-        super::display::number(number)
-    ))
+    Some(format!("{before}{}{after}", super::display::number(number)))
 }
 
 fn name_matchers(matchers: &[Matcher]) -> Vec<Matcher> {
@@ -188,9 +180,10 @@ fn name_matchers(matchers: &[Matcher]) -> Vec<Matcher> {
 /// `None` when that is not bounded.
 fn collect_needs(expr: &Expr, back: Option<i64>, out: &mut Vec<Need>) {
     if let Some(selector) = expr.selector() {
-        let own = match &expr.kind {
-            ExprKind::Range { range, .. } => fixed(range),
-            _ => i64::try_from(LOOKBACK.as_millis()).unwrap_or(i64::MAX),
+        let own = if let ExprKind::Range { range, .. } = &expr.kind {
+            fixed(range)
+        } else {
+            i64::try_from(LOOKBACK.as_millis()).unwrap_or(i64::MAX)
         };
         let window = shifted(back, &selector.shift).map(|b| b.saturating_add(own));
         let window = window.map_or(Duration::MAX, |ms| {
@@ -203,11 +196,10 @@ fn collect_needs(expr: &Expr, back: Option<i64>, out: &mut Vec<Need>) {
         }
         return;
     }
-    let back = match &expr.kind {
-        ExprKind::Subquery(s) => {
-            shifted(back, &s.shift).map(|b| b.saturating_add(fixed(&s.range)))
-        }
-        _ => back,
+    let back = if let ExprKind::Subquery(s) = &expr.kind {
+        shifted(back, &s.shift).map(|b| b.saturating_add(fixed(&s.range)))
+    } else {
+        back
     };
     for child in expr.children() {
         collect_needs(child, back, out);
@@ -229,10 +221,7 @@ fn fixed(length: &Length) -> i64 {
 }
 
 fn as_number(expr: &Expr) -> Option<(f64, Span)> {
-    match &expr.bare().kind {
-        ExprKind::Number(v) => Some((*v, expr.bare().span)),
-        _ => None,
-    }
+    expr.as_number().map(|v| (v, expr.bare().span))
 }
 
 fn comparison(expr: &Expr) -> Option<Threshold> {
@@ -267,17 +256,15 @@ fn count_comparisons(expr: &Expr) -> usize {
 }
 
 fn replace(expr: &mut Expr, number: f64) {
-    match &mut expr.kind {
-        ExprKind::Paren(inner) => replace(inner, number),
-        ExprKind::Binary(b) => {
-            let side = if as_number(&b.right).is_some() {
-                &mut b.right
-            } else {
-                &mut b.left
-            };
-            side.kind = ExprKind::Number(number);
-        }
-        _ => {}
+    if let ExprKind::Paren(inner) = &mut expr.kind {
+        replace(inner, number);
+    } else if let ExprKind::Binary(b) = &mut expr.kind {
+        let side = if b.right.as_number().is_some() {
+            &mut b.right
+        } else {
+            &mut b.left
+        };
+        side.kind = ExprKind::Number(number);
     }
 }
 
@@ -325,8 +312,14 @@ mod tests {
     fn a_threshold_is_one_comparison_with_a_number_at_the_top() {
         for (text, want) in [
             ("a > 0.8", Some(("a > 0.5", BinaryOp::Greater, 0.8))),
-            ("(0.8 <= a)", Some(("(0.5 <= a)", BinaryOp::GreaterEqual, 0.8))),
-            ("a / b  >=  (90)", Some(("a / b  >=  (0.5)", BinaryOp::GreaterEqual, 90.0))),
+            (
+                "(0.8 <= a)",
+                Some(("(0.5 <= a)", BinaryOp::GreaterEqual, 0.8)),
+            ),
+            (
+                "a / b  >=  (90)",
+                Some(("a / b  >=  (0.5)", BinaryOp::GreaterEqual, 90.0)),
+            ),
             ("a < -1", Some(("a < 0.5", BinaryOp::Less, -1.0))),
             ("(a > 1) > 2", None),
             ("a > bool 2", None),
@@ -359,9 +352,10 @@ mod tests {
             ("absent(a)", vec![], true),
             ("sum(rate(a[5m])) or vector(0)", vec![], true),
         ] {
-            let got = parse(text).unwrap().required_inputs().satisfied(&mut |m| {
-                m.iter().all(|m| have.iter().any(|h| m.matches(h)))
-            });
+            let got = parse(text)
+                .unwrap()
+                .required_inputs()
+                .satisfied(&mut |m| m.iter().all(|m| have.iter().any(|h| m.matches(h))));
             assert_eq!(got, want, "{text} with {have:?}");
         }
     }

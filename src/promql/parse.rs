@@ -4,18 +4,22 @@
 //! overflows the stack: [`MAX_NESTING`] and [`MAX_DEPTH`] bound the tree. What this engine cannot
 //! evaluate is refused here, with its position.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a token is one of dozens, and every other one is the same error"
+)]
+
 use std::fmt;
 
 use crate::model::Position;
 
-use super::ast::{
-    Aggregate, AggregateOp, Binary, BinaryOp, Call, Card, Expr, ExprKind, Matching, Span, Subquery,
-};
+use super::ast::{AggregateOp, Binary, BinaryOp, Expr, ExprKind, Span, Subquery};
 use super::check;
-use super::functions;
 use super::lex::{Token, TokenKind, tokens};
 
+mod call;
 mod length;
+mod operator;
 mod selector;
 
 /// Most brackets, calls and operators inside one another that an expression may have.
@@ -273,102 +277,6 @@ impl Parser<'_> {
         Ok((left, depth))
     }
 
-    fn binary_op(&self) -> Parsed<Option<BinaryOp>> {
-        let op = match self.peek() {
-            TokenKind::Add => BinaryOp::Add,
-            TokenKind::Sub => BinaryOp::Sub,
-            TokenKind::Mul => BinaryOp::Mul,
-            TokenKind::Div => BinaryOp::Div,
-            TokenKind::Mod => BinaryOp::Mod,
-            TokenKind::Pow => BinaryOp::Pow,
-            TokenKind::Equal => BinaryOp::Equal,
-            TokenKind::NotEqual => BinaryOp::NotEqual,
-            TokenKind::Greater => BinaryOp::Greater,
-            TokenKind::GreaterEqual => BinaryOp::GreaterEqual,
-            TokenKind::Less => BinaryOp::Less,
-            TokenKind::LessEqual => BinaryOp::LessEqual,
-            TokenKind::TrimUpper | TokenKind::TrimLower => {
-                return Err((
-                    self.start(),
-                    "the trimming operators </ and >/ are not supported yet".to_owned(),
-                ));
-            }
-            TokenKind::Word(w) => match w.to_ascii_lowercase().as_str() {
-                "and" => BinaryOp::And,
-                "or" => BinaryOp::Or,
-                "unless" => BinaryOp::Unless,
-                "atan2" => BinaryOp::Atan2,
-                _ => return Ok(None),
-            },
-            _ => return Ok(None),
-        };
-        Ok(Some(op))
-    }
-
-    fn binary_modifiers(&mut self, op: BinaryOp) -> Parsed<(bool, Matching)> {
-        let mut matching = Matching {
-            card: if op.is_set() {
-                Card::ManyToMany
-            } else {
-                Card::OneToOne
-            },
-            on: false,
-            labels: Vec::new(),
-            include: Vec::new(),
-        };
-        let bool_at = self.start();
-        let returns_bool = self.eat_word("bool");
-        if returns_bool && !op.is_comparison() {
-            return Err((
-                bool_at,
-                "bool modifier can only be used on comparison operators".to_owned(),
-            ));
-        }
-        let on = self.at_word("on");
-        if (on || self.at_word("ignoring")) && self.peek_second() == &TokenKind::LeftParen {
-            self.advance();
-            matching.on = on;
-            matching.labels = self.label_list("grouping opts")?;
-            let group_at = self.start();
-            let left = self.at_word("group_left");
-            if left || self.at_word("group_right") {
-                self.advance();
-                if op.is_set() {
-                    return Err((
-                        group_at,
-                        format!("no grouping allowed for {:?} operation", op.as_str()),
-                    ));
-                }
-                matching.card = if left {
-                    Card::ManyToOne
-                } else {
-                    Card::OneToMany
-                };
-                if self.peek() == &TokenKind::LeftParen {
-                    matching.include = self.label_list("grouping opts")?;
-                }
-            }
-            let both = matching.include.iter().find(|l| matching.labels.contains(l));
-            if let (true, Some(label)) = (on, both) {
-                return Err((
-                    group_at,
-                    format!("label {label:?} must not occur in ON and GROUP clause at once"),
-                ));
-            }
-        }
-        if ["fill", "fill_left", "fill_right"]
-            .iter()
-            .any(|w| self.at_word(w))
-            && self.peek_second() == &TokenKind::LeftParen
-        {
-            return Err((
-                self.start(),
-                "fill modifiers are experimental and not supported yet".to_owned(),
-            ));
-        }
-        Ok((returns_bool, matching))
-    }
-
     /// A unary operator with what it binds, or a primary expression with its postfixes.
     fn operand(&mut self) -> Parsed<Node> {
         let start = self.start();
@@ -481,169 +389,6 @@ impl Parser<'_> {
         (Expr { kind, span }, 1)
     }
 
-    fn call(&mut self, name: &str) -> Parsed<Node> {
-        let start = self.start();
-        // The names that durations know as words are accepted in any case.
-        let lower = name.to_ascii_lowercase();
-        let known = if matches!(lower.as_str(), "start" | "end" | "step" | "range") {
-            functions::named(&lower)
-        } else {
-            functions::named(name)
-        };
-        let Some(function) = known else {
-            return Err((
-                start,
-                match lower.as_str() {
-                    "info" | "start_timestamp" => format!("function {name:?} is not supported yet"),
-                    _ => format!("unknown function with name {name:?}"),
-                },
-            ));
-        };
-        if function.experimental && !self.options.experimental_functions {
-            return Err((
-                start,
-                format!(
-                    "function {name:?} is not enabled: it is experimental in Prometheus and \
-                     refused by default"
-                ),
-            ));
-        }
-        self.advance();
-        let (args, depth) = self.arguments("function call")?;
-        let span = Span {
-            start,
-            end: self.end(),
-        };
-        let kind = ExprKind::Call(Call { function, args });
-        Ok((Expr { kind, span }, depth + 1))
-    }
-
-    /// `( expr, … )`, a trailing comma not allowed.
-    fn arguments(&mut self, context: &str) -> Parsed<(Vec<Expr>, usize)> {
-        self.expect(&TokenKind::LeftParen, context)?;
-        let mut args = Vec::new();
-        let mut deepest = 0;
-        if self.eat(&TokenKind::RightParen) {
-            return Ok((args, deepest));
-        }
-        loop {
-            let (arg, depth) = self.nested(|p| p.expr(0))?;
-            args.push(arg);
-            deepest = deepest.max(depth);
-            if self.eat(&TokenKind::RightParen) {
-                return Ok((args, deepest));
-            }
-            if !self.eat(&TokenKind::Comma) {
-                return Err(self.unexpected(context));
-            }
-            if self.peek() == &TokenKind::RightParen {
-                return Err((
-                    self.start(),
-                    "trailing commas not allowed in function call args".to_owned(),
-                ));
-            }
-        }
-    }
-
-    fn aggregate(&mut self, op: AggregateOp) -> Parsed<Node> {
-        let start = self.start();
-        if op.is_experimental() && !self.options.experimental_functions {
-            return Err((
-                start,
-                format!(
-                    "aggregation {:?} is not enabled: it is experimental in Prometheus and \
-                     refused by default",
-                    op.as_str()
-                ),
-            ));
-        }
-        self.advance();
-        let mut modifier = self.aggregate_modifier()?;
-        let (mut args, depth) = self.arguments("aggregation")?;
-        if modifier.is_none() {
-            modifier = self.aggregate_modifier()?;
-        }
-        let span = Span {
-            start,
-            end: self.end(),
-        };
-        let wanted = if op.takes_param() { 2 } else { 1 };
-        if args.is_empty() {
-            return Err((
-                start,
-                "no arguments for aggregate expression provided".to_owned(),
-            ));
-        }
-        if args.len() != wanted {
-            return Err((
-                start,
-                format!(
-                    "wrong number of arguments for aggregate expression provided, expected \
-                     {wanted}, got {}",
-                    args.len()
-                ),
-            ));
-        }
-        let modified = modifier.is_some();
-        let (without, labels) = modifier.unwrap_or_default();
-        let aggregate = match (args.pop(), args.pop()) {
-            (Some(expr), param) => Aggregate {
-                op,
-                param,
-                expr,
-                labels,
-                without,
-                modified,
-            },
-            (None, _) => return Err(self.unexpected("aggregation")),
-        };
-        let kind = ExprKind::Aggregate(Box::new(aggregate));
-        Ok((Expr { kind, span }, depth + 1))
-    }
-
-    /// `by (…)` or `without (…)`: whether it is `without`, and the labels.
-    fn aggregate_modifier(&mut self) -> Parsed<Option<(bool, Vec<String>)>> {
-        let without = self.at_word("without");
-        if !without && !self.at_word("by") {
-            return Ok(None);
-        }
-        self.advance();
-        Ok(Some((without, self.label_list("grouping opts")?)))
-    }
-
-    /// `( label, … )`, a trailing comma allowed.
-    fn label_list(&mut self, context: &str) -> Parsed<Vec<String>> {
-        self.expect(&TokenKind::LeftParen, context)?;
-        let mut labels = Vec::new();
-        loop {
-            if self.eat(&TokenKind::RightParen) {
-                return Ok(labels);
-            }
-            match self.peek().clone() {
-                TokenKind::Word(w) => labels.push(w),
-                TokenKind::Text(t) if !t.is_empty() => labels.push(t),
-                TokenKind::Number(_) if self.number_is_word() => {
-                    let span = self.tokens[self.at].span;
-                    labels.push(self.text[span.start..span.end].to_owned());
-                }
-                _ => return Err(self.unexpected_but(context, ", expected label")),
-            }
-            self.advance();
-            if self.peek() != &TokenKind::RightParen && !self.eat(&TokenKind::Comma) {
-                return Err(self.unexpected_but(context, ", expected \",\" or \")\""));
-            }
-        }
-    }
-
-    /// `inf` and `nan` are numbers, but also label names.
-    fn number_is_word(&self) -> bool {
-        let span = self.tokens[self.at].span;
-        self.text[span.start..]
-            .bytes()
-            .next()
-            .is_some_and(|b| b.is_ascii_alphabetic())
-    }
-
     /// `[range]` or `[range:step]` after an expression.
     fn bracket(&mut self, expr: Expr) -> Parsed<Expr> {
         let open = self.start();
@@ -680,10 +425,7 @@ impl Parser<'_> {
         self.expect(&TokenKind::RightBracket, "range selector")?;
         self.check_positive(&range, open)?;
         let ExprKind::Selector(selector) = expr.kind else {
-            return Err((
-                open,
-                "ranges only allowed for vector selectors".to_owned(),
-            ));
+            return Err((open, "ranges only allowed for vector selectors".to_owned()));
         };
         if selector.shift.offset.is_some() {
             return Err((open, "no offset modifiers allowed before range".to_owned()));

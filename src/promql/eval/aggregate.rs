@@ -2,7 +2,7 @@
 
 use crate::model::QueryError;
 
-use super::super::ast::{Aggregate, AggregateOp, ExprKind, Span};
+use super::super::ast::{Aggregate, AggregateOp, Span};
 use super::super::display;
 use super::super::functions::labels::{check_name, count_text};
 use super::call::{as_float, by_value};
@@ -173,10 +173,11 @@ impl Evaluation<'_> {
     }
 
     fn count_values(&self, a: &Aggregate, t: i64) -> Eval<Vector> {
-        let label = match a.param.as_ref().map(|p| &p.bare().kind) {
-            Some(ExprKind::String(s)) => s,
-            _ => return Err(not_a("count_values with a label")),
-        };
+        let label = a
+            .param
+            .as_ref()
+            .and_then(|p| p.as_string())
+            .ok_or_else(|| not_a("count_values with a label"))?;
         check_name(label)?;
         let vector = self.vector(&a.expr, t)?;
         self.spend(vector.len())?;

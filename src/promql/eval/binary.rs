@@ -83,20 +83,18 @@ impl Evaluation<'_> {
         }
     }
 
-    fn matched(
-        &self,
-        b: &Binary,
-        span: Span,
-        left: &[Element],
-        right: &[Element],
-    ) -> Eval<Vector> {
+    fn matched(&self, b: &Binary, span: Span, left: &[Element], right: &[Element]) -> Eval<Vector> {
         if left.is_empty() || right.is_empty() {
             return Ok(Vec::new());
         }
         let m = &b.matching;
         // The many side is walked, the one side looked up.
         let swapped = m.card == Card::OneToMany;
-        let (many, one) = if swapped { (right, left) } else { (left, right) };
+        let (many, one) = if swapped {
+            (right, left)
+        } else {
+            (left, right)
+        };
         let mut groups = Groups::new(key(m));
         for element in one {
             let (group, new) = groups.insert(&element.labels);
@@ -190,20 +188,21 @@ fn combine(op: BinaryOp, left: &Point, right: &Point) -> Eval<Combined> {
         } else {
             Combined::Value(Point::Float(of_floats(op, *l, *r)))
         }),
-        (Point::Histogram(_), Point::Float(_)) => match op {
-            BinaryOp::Mul | BinaryOp::Div => Err(unsupported(op.as_str())),
-            _ => Ok(Combined::Incompatible),
-        },
-        (Point::Float(_), Point::Histogram(_)) => match op {
-            BinaryOp::Mul => Err(unsupported(op.as_str())),
-            _ => Ok(Combined::Incompatible),
-        },
-        (Point::Histogram(_), Point::Histogram(_)) => match op {
-            BinaryOp::Add | BinaryOp::Sub | BinaryOp::Equal | BinaryOp::NotEqual => {
-                Err(unsupported(op.as_str()))
-            }
-            _ => Ok(Combined::Incompatible),
-        },
+        (Point::Histogram(_), Point::Float(_)) if matches!(op, BinaryOp::Mul | BinaryOp::Div) => {
+            Err(unsupported(op.as_str()))
+        }
+        (Point::Float(_), Point::Histogram(_)) if op == BinaryOp::Mul => {
+            Err(unsupported(op.as_str()))
+        }
+        (Point::Histogram(_), Point::Histogram(_))
+            if matches!(
+                op,
+                BinaryOp::Add | BinaryOp::Sub | BinaryOp::Equal | BinaryOp::NotEqual
+            ) =>
+        {
+            Err(unsupported(op.as_str()))
+        }
+        (Point::Histogram(_), _) | (_, Point::Histogram(_)) => Ok(Combined::Incompatible),
     }
 }
 

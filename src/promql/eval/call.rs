@@ -11,6 +11,10 @@ use super::{Eval, Evaluation, not_a, unsupported};
 
 impl Evaluation<'_> {
     /// A call that gives a number.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the type check leaves only the functions that return scalars"
+    )]
     pub(super) fn scalar_call(&self, call: &Call, t: i64) -> Eval<f64> {
         let seconds = |ms: i64| ms as f64 / 1000.0;
         match call.function.id {
@@ -66,7 +70,7 @@ impl Evaluation<'_> {
                 self.map(call, t, |v| go_min(max, v))
             }
             Func::Date(part) => self.date(call, t, |v| part.of(v)),
-            
+
             Func::Timestamp => self.timestamp(call, t),
             Func::Absent => {
                 let operand = arg(call, 0)?;
@@ -114,9 +118,8 @@ impl Evaluation<'_> {
                 let q = self.number(call, 0, t)?;
                 self.check_quantile(q, arg(call, 0)?.span);
                 let operand = arg(call, 1)?;
-                let out = self.by_buckets(operand, t, |histogram| {
-                    vec![(None, histogram.quantile(q))]
-                })?;
+                let out =
+                    self.by_buckets(operand, t, |histogram| vec![(None, histogram.quantile(q))])?;
                 self.unique(out)
             }
             Func::HistogramQuantiles => {
@@ -262,13 +265,14 @@ impl Evaluation<'_> {
     ) -> Eval<Option<Point>> {
         let floats = &window.floats[..];
         let values = || floats.iter().map(|s| s.v);
-        match kind {
-            Over::Count => return Ok(Some(Point::Float(window.len() as f64))),
-            Over::Present => return Ok(Some(Point::Float(1.0))),
-            Over::First | Over::Last | Over::TsOfFirst | Over::TsOfLast => {
-                return Ok(over::edge(kind, window));
-            }
-            _ => {}
+        if kind == Over::Count {
+            return Ok(Some(Point::Float(window.len() as f64)));
+        }
+        if kind == Over::Present {
+            return Ok(Some(Point::Float(1.0)));
+        }
+        if kind.keeps_name() || matches!(kind, Over::TsOfFirst | Over::TsOfLast) {
+            return Ok(over::edge(kind, window));
         }
         if !window.histograms.is_empty() {
             let ignores = !matches!(
@@ -314,9 +318,7 @@ impl Evaluation<'_> {
             Over::Idelta => rate::idelta(floats),
             Over::Deriv => regression::deriv(floats),
             Over::PredictLinear => regression::predict(floats, t, numbers[0]),
-            Over::DoubleExponentialSmoothing => {
-                regression::smooth(floats, numbers[0], numbers[1])
-            }
+            Over::DoubleExponentialSmoothing => regression::smooth(floats, numbers[0], numbers[1]),
             Over::Quantile => Some(over::quantile(numbers[0], floats)),
             Over::Sum => Some(super::sum::sum(values())),
             Over::Avg => Some(over::mean(floats)),
@@ -412,10 +414,7 @@ fn arg(call: &Call, i: usize) -> Eval<&Expr> {
 }
 
 fn text(expr: &Expr) -> Eval<&str> {
-    match &expr.bare().kind {
-        ExprKind::String(s) => Ok(s),
-        _ => Err(not_a("a string")),
-    }
+    expr.as_string().ok_or_else(|| not_a("a string"))
 }
 
 pub(super) fn as_float(point: &Point) -> Option<f64> {

@@ -21,9 +21,10 @@ pub(crate) fn edge(kind: Over, window: &Window<'_>) -> Option<Point> {
         (Some(f), _) => f,
         (None, h) => h?,
     };
-    Some(match kind {
-        Over::TsOfFirst | Over::TsOfLast => Point::Float(t as f64 / 1000.0),
-        _ => point,
+    Some(if kind.keeps_name() {
+        point
+    } else {
+        Point::Float(t as f64 / 1000.0)
     })
 }
 

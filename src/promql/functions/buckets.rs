@@ -74,7 +74,9 @@ impl Classic {
     }
 
     fn has_infinity(&self) -> bool {
-        self.buckets.last().is_some_and(|b| b.upper == f64::INFINITY)
+        self.buckets
+            .last()
+            .is_some_and(|b| b.upper == f64::INFINITY)
     }
 
     /// The `q`-quantile, and true when falling counts had to be raised for it.
@@ -198,19 +200,29 @@ mod tests {
 
     #[test]
     fn quantiles_interpolate_inside_a_bucket() {
-        let h = classic(&[(0.1, 50.0), (0.2, 70.0), (1.0, 110.0), (f64::INFINITY, 110.0)]);
+        let h = classic(&[
+            (0.1, 50.0),
+            (0.2, 70.0),
+            (1.0, 110.0),
+            (f64::INFINITY, 110.0),
+        ]);
         for (q, want) in [(0.0, 0.0), (0.25, 0.055), (0.75, 0.45), (1.0, 1.0)] {
             assert!((h.quantile(q).0 - want).abs() < 1e-12, "{q}");
         }
         assert_eq!(h.quantile(1.1).0, f64::INFINITY);
         assert!(classic(&[(0.1, 1.0)]).quantile(0.5).0.is_nan());
         let falling = classic(&[(0.1, 2.0), (1.0, 1.0), (f64::INFINITY, 3.0)]);
-        assert_eq!(falling.quantile(0.5).1, true);
+        assert!(falling.quantile(0.5).1);
     }
 
     #[test]
     fn fractions_leave_out_buckets_without_width() {
-        let h = classic(&[(-3.0, 10.0), (-2.0, 12.0), (-1.0, 15.0), (f64::INFINITY, 100.0)]);
+        let h = classic(&[
+            (-3.0, 10.0),
+            (-2.0, 12.0),
+            (-1.0, 15.0),
+            (f64::INFINITY, 100.0),
+        ]);
         for (low, high, want) in [
             (-4.0, -2.0, 0.02),
             (f64::NEG_INFINITY, -1.5, 0.135),

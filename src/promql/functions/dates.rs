@@ -60,7 +60,11 @@ impl Date {
         let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
         let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let shifted = (5 * of_year + 2) / 153;
-        let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+        let month = if shifted < 10 {
+            shifted + 3
+        } else {
+            shifted - 9
+        };
         Date {
             year: year_of_era + era * 400 + i64::from(month <= 2),
             month,
@@ -106,7 +110,12 @@ mod tests {
     #[test]
     fn no_number_panics() {
         for v in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300, -1e300] {
-            for part in [Part::Year, Part::DaysInMonth, Part::DayOfYear, Part::DayOfWeek] {
+            for part in [
+                Part::Year,
+                Part::DaysInMonth,
+                Part::DayOfYear,
+                Part::DayOfWeek,
+            ] {
                 assert!(part.of(v).is_finite(), "{v}");
             }
         }

@@ -31,7 +31,9 @@ pub(crate) fn quantile_text(v: f64) -> String {
 /// Refuses a name that no label may have.
 pub(crate) fn check_name(name: &str) -> Result<(), QueryError> {
     if name.is_empty() {
-        return Err(QueryError::Execution(format!("invalid label name {name:?}")));
+        return Err(QueryError::Execution(format!(
+            "invalid label name {name:?}"
+        )));
     }
     Ok(())
 }

@@ -162,8 +162,7 @@ impl Parser<'_> {
     fn check_range(&self, length: &Length, offset: usize) -> Parsed<()> {
         // A thousand years either way; no sum of two of them overflows.
         const LIMIT: i64 = 1000 * 365 * 86_400_000;
-        let ok = !length.is_constant()
-            || length.millis(0, 0).is_some_and(|ms| ms.abs() <= LIMIT);
+        let ok = !length.is_constant() || length.millis(0, 0).is_some_and(|ms| ms.abs() <= LIMIT);
         if ok {
             Ok(())
         } else {

@@ -24,12 +24,16 @@ impl Parser<'_> {
         if self.peek() == &TokenKind::LeftBrace {
             self.matchers(&mut matchers)?;
         }
-        let names = matchers
+        let names: Vec<&Matcher> = matchers
             .iter()
-            .filter(|m| m.name == NAME && m.op == MatchOp::Equal);
-        if names.clone().count() > 1 && (named || self.quoted_name_at(start)) {
-            let name = names.last().map_or("", |m| m.value.as_str());
-            return Err((start, format!("metric name must not be set twice: {name:?}")));
+            .filter(|m| m.name == NAME && m.op == MatchOp::Equal)
+            .collect();
+        if names.len() > 1 && (named || self.quoted_name_at(start)) {
+            let name = &names[names.len() - 1].value;
+            return Err((
+                start,
+                format!("metric name must not be set twice: {name:?}"),
+            ));
         }
         if matchers.iter().all(|m| m.matches("")) {
             return Err((
@@ -105,9 +109,7 @@ impl Parser<'_> {
                     out.push(Matcher::equal(NAME, &name));
                 }
                 None => {
-                    return Err(
-                        self.unexpected_but(CONTEXT, ", expected label matching operator")
-                    );
+                    return Err(self.unexpected_but(CONTEXT, ", expected label matching operator"));
                 }
             }
             if self.peek() != &TokenKind::RightBrace && !self.eat(&TokenKind::Comma) {
@@ -163,7 +165,10 @@ impl Parser<'_> {
             )
         })?;
         if shift.at.is_some() {
-            return Err((start, "@ <timestamp> may not be set multiple times".to_owned()));
+            return Err((
+                start,
+                "@ <timestamp> may not be set multiple times".to_owned(),
+            ));
         }
         shift.at = Some(at);
         Ok(())
