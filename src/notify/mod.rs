@@ -15,6 +15,10 @@ pub mod receivers;
 pub mod route;
 mod rows;
 #[cfg(test)]
+#[expect(unreachable_pub, reason = "the black-box suite shares this file")]
+#[path = "../../tests/world/sinks.rs"]
+mod sinks;
+#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;

@@ -114,7 +114,8 @@ impl Worker {
             .state
             .next_message_due(self.name())
             .await?
-            .map(|at| (at.max(standing.hold_until), "message waits"));
+            .map(|at| at.max(standing.hold_until).min(now + clamp))
+            .map(|at| (at, "message waits"));
         Ok(sent)
     }
 
