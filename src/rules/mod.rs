@@ -6,6 +6,7 @@
 
 pub mod alert;
 pub mod evaluations;
+mod extras;
 pub mod file;
 pub mod group;
 mod look;
@@ -17,6 +18,7 @@ mod yaml;
 
 pub use alert::{Alert, AlertState, Change, ChangeKind};
 pub use evaluations::{Evaluation, Evaluations, RuleStatus};
+pub use extras::UNITS;
 pub use file::{Duplicates, RuleFile};
 pub use group::{EvalContext, Group, Outcome, Rule, Written};
 pub use reload::{Reloaded, reload, restore};

@@ -39,6 +39,14 @@ impl World {
             .insert(expr.to_owned(), Err(why.to_owned()));
     }
 
+    fn answer(&self, expr: &str, t: Timestamp) -> Result<Vec<VectorSample>, String> {
+        let poisoned = |e: &dyn std::fmt::Display| e.to_string();
+        let mut asked = self.asked.lock().map_err(|e| poisoned(&e))?;
+        asked.push((expr.to_owned(), t));
+        let answers = self.answers.lock().map_err(|e| poisoned(&e))?;
+        answers.get(expr).cloned().unwrap_or_else(|| Ok(Vec::new()))
+    }
+
     fn asked_at(&self, expr: &str) -> Option<Timestamp> {
         let asked = self.asked.lock().unwrap();
         asked.iter().rev().find(|(e, _)| e == expr).map(|(_, t)| *t)
@@ -47,11 +55,7 @@ impl World {
 
 impl Querier for World {
     fn instant(&self, expr: &str, t: Timestamp) -> Result<Answer, QueryError> {
-        self.asked.lock().unwrap().push((expr.to_owned(), t));
-        let found = self.answers.lock().unwrap().get(expr).cloned();
-        let found = found
-            .unwrap_or_else(|| Ok(Vec::new()))
-            .map_err(QueryError::Execution)?;
+        let found = self.answer(expr, t).map_err(QueryError::Execution)?;
         Ok(Answer {
             series_read: found.len(),
             value: Value::Vector(found),

@@ -12,13 +12,12 @@ pub(crate) fn checker(expr: &str) -> Result<ExprInfo, (String, usize)> {
     if expr == "rate(hi)" {
         return Err(("expected type range vector".to_owned(), 5));
     }
-    let ends = regex::Regex::new(r"(>=|<=|==|!=|>|<)\s*(-?[0-9.]+(e[0-9]+)?)\s*$").unwrap();
+    let (ends, name) = patterns();
     let threshold = ends.captures(expr).map(|c| Threshold {
         op: c[1].to_owned(),
         value: c[2].parse().unwrap(),
         range: c.get(2).unwrap().range(),
     });
-    let name = regex::Regex::new(r"[a-z_:]+").unwrap();
     let inputs = if expr.starts_with("absent") {
         Inputs::All(Vec::new())
     } else {
@@ -30,6 +29,15 @@ pub(crate) fn checker(expr: &str) -> Result<ExprInfo, (String, usize)> {
         )
     };
     Ok(ExprInfo { inputs, threshold })
+}
+
+fn patterns() -> (regex::Regex, regex::Regex) {
+    let ends = r"(>=|<=|==|!=|>|<)\s*(-?[0-9.]+(e[0-9]+)?)\s*$";
+    let name = "[a-z_:]+";
+    (
+        regex::Regex::new(ends).unwrap(),
+        regex::Regex::new(name).unwrap(),
+    )
 }
 
 fn file(name: &str, text: &str, shipped: bool) -> RuleFile {

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::escape::{escape_html, escape_js, escape_query};
+use super::humanize::{humanize, humanize_duration, humanize1024, short};
 use super::printf;
 use super::value::{Element, Value};
 use crate::model::{Querier, Timestamp, duration, matcher};
@@ -288,23 +290,26 @@ fn wrong_type(want: &str, got: &Value) -> String {
 }
 
 fn string(v: &Value) -> Result<&str, String> {
-    match v {
-        Value::Str(s) => Ok(s),
-        other => Err(wrong_type("string", other)),
+    if let Value::Str(s) = v {
+        Ok(s)
+    } else {
+        Err(wrong_type("string", v))
     }
 }
 
 fn list(v: &Value) -> Result<&Arc<Vec<Arc<Element>>>, String> {
-    match v {
-        Value::List(l) => Ok(l),
-        other => Err(wrong_type("template.queryResult", other)),
+    if let Value::List(l) = v {
+        Ok(l)
+    } else {
+        Err(wrong_type("template.queryResult", v))
     }
 }
 
 fn element(v: &Value) -> Result<&Arc<Element>, String> {
-    match v {
-        Value::Element(e) => Ok(e),
-        other => Err(wrong_type("*template.sample", other)),
+    if let Value::Element(e) = v {
+        Ok(e)
+    } else {
+        Err(wrong_type("*template.sample", v))
     }
 }
 
@@ -316,7 +321,14 @@ fn number(v: &Value) -> Result<f64, String> {
         Value::Str(s) => s
             .parse()
             .map_err(|_| format!("can't convert {s:?} to float")),
-        other => Err(format!("can't convert {} to float", other.type_name())),
+        Value::Nil
+        | Value::Bool(_)
+        | Value::Labels(_)
+        | Value::Args(_)
+        | Value::List(_)
+        | Value::Element(_)
+        | Value::Time(_)
+        | Value::Root(_) => Err(format!("can't convert {} to float", v.type_name())),
     }
 }
 
@@ -358,7 +370,14 @@ fn len(v: &Value) -> Result<Value, String> {
         Value::Labels(m) => m.len(),
         Value::Args(m) => m.len(),
         Value::List(l) => l.len(),
-        other => return Err(format!("len of type {}", other.type_name())),
+        Value::Nil
+        | Value::Bool(_)
+        | Value::Int(_)
+        | Value::Float(_)
+        | Value::Element(_)
+        | Value::Time(_)
+        | Value::Duration(_)
+        | Value::Root(_) => return Err(format!("len of type {}", v.type_name())),
     };
     Ok(Value::Int(i64::try_from(n).unwrap_or(i64::MAX)))
 }
@@ -409,102 +428,21 @@ fn slice(args: &[Value]) -> Result<Value, String> {
     if bounds.len() > 2 {
         return Err(format!("too many slice indexes: {}", bounds.len()));
     }
-    let max = match of {
-        Value::Str(s) => s.len(),
-        Value::List(l) => l.len(),
-        other => return Err(format!("can't slice item of type {}", other.type_name())),
+    let max = if let Value::List(l) = of {
+        l.len()
+    } else {
+        let not_sliced = |_| format!("can't slice item of type {}", of.type_name());
+        string(of).map_err(not_sliced)?.len()
     };
     let (from, to) = (bound(0, 0, max)?, bound(1, max, max)?);
     if from > to {
         return Err(format!("invalid slice index: {from} > {to}"));
     }
-    Ok(match of {
-        Value::List(l) => Value::List(Arc::new(l[from..to].to_vec())),
-        other => {
-            let bytes = &string(other)?.as_bytes()[from..to];
-            Value::text(String::from_utf8_lossy(bytes))
-        }
-    })
-}
-
-/// Go's `%.4g`.
-fn short(v: f64) -> String {
-    printf::float(v, 'g', Some(4))
-}
-
-fn humanize(v: f64) -> String {
-    if v == 0.0 || !v.is_finite() {
-        return short(v);
+    if let Value::List(l) = of {
+        return Ok(Value::List(Arc::new(l[from..to].to_vec())));
     }
-    scaled(v, &["k", "M", "G", "T", "P", "E", "Z", "Y"])
-}
-
-/// A number with a prefix: `big` ones from 1000 up, else m, u, n, …
-fn scaled(mut v: f64, big: &[&str]) -> String {
-    let mut prefix = "";
-    if v.abs() >= 1.0 {
-        for p in big {
-            if v.abs() < 1000.0 {
-                break;
-            }
-            prefix = p;
-            v /= 1000.0;
-        }
-    } else {
-        for p in ["m", "u", "n", "p", "f", "a", "z", "y"] {
-            if v.abs() >= 1.0 {
-                break;
-            }
-            prefix = p;
-            v *= 1000.0;
-        }
-    }
-    format!("{}{prefix}", short(v))
-}
-
-fn humanize1024(mut v: f64) -> String {
-    if v.abs() <= 1.0 || !v.is_finite() {
-        return short(v);
-    }
-    let mut prefix = "";
-    for p in ["ki", "Mi", "Gi", "Ti", "Pi", "Ei", "Zi", "Yi"] {
-        if v.abs() < 1024.0 {
-            break;
-        }
-        prefix = p;
-        v /= 1024.0;
-    }
-    format!("{}{prefix}", short(v))
-}
-
-fn humanize_duration(v: f64) -> String {
-    if !v.is_finite() {
-        return short(v);
-    }
-    if v == 0.0 {
-        return format!("{}s", short(v));
-    }
-    if v.abs() < 1.0 {
-        return format!("{}s", scaled(v, &[]));
-    }
-    let (sign, v) = if v < 0.0 { ("-", -v) } else { ("", v) };
-    // Go's conversion of what does not fit.
-    let whole = if v >= 9_223_372_036_854_775_808.0 {
-        i64::MIN
-    } else {
-        v as i64
-    };
-    let (days, hours) = (whole / 86_400, whole / 3_600 % 24);
-    let (minutes, seconds) = (whole / 60 % 60, whole % 60);
-    if days != 0 {
-        format!("{sign}{days}d {hours}h {minutes}m {seconds}s")
-    } else if hours != 0 {
-        format!("{sign}{hours}h {minutes}m {seconds}s")
-    } else if minutes != 0 {
-        format!("{sign}{minutes}m {seconds}s")
-    } else {
-        format!("{sign}{}s", short(v))
-    }
+    let bytes = &string(of)?.as_bytes()[from..to];
+    Ok(Value::text(String::from_utf8_lossy(bytes)))
 }
 
 fn nanoseconds(seconds: f64) -> Result<i64, String> {
@@ -567,49 +505,4 @@ fn strip_domain(s: &str) -> String {
         (false, false) => format!("{host}:{port}"),
         (false, true) => format!("[{host}]:{port}"),
     }
-}
-
-fn escape_html(s: &str) -> String {
-    let mut out = String::with_capacity(s.len());
-    for c in s.chars() {
-        match c {
-            '\0' => out.push('\u{fffd}'),
-            '"' => out.push_str("&#34;"),
-            '\'' => out.push_str("&#39;"),
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-fn escape_js(s: &str) -> String {
-    let mut out = String::with_capacity(s.len());
-    for c in s.chars() {
-        match c {
-            '\\' => out.push_str("\\\\"),
-            '\'' => out.push_str("\\'"),
-            '"' => out.push_str("\\\""),
-            '<' | '>' | '&' | '=' => out.push_str(&format!("\\u{:04X}", u32::from(c))),
-            c if c.is_control() => out.push_str(&format!("\\u{:04X}", u32::from(c))),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-fn escape_query(s: &str) -> String {
-    let mut out = String::with_capacity(s.len());
-    for b in s.bytes() {
-        match b {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                out.push(char::from(b));
-            }
-            b' ' => out.push('+'),
-            b => out.push_str(&format!("%{b:02X}")),
-        }
-    }
-    out
 }

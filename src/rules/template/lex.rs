@@ -211,19 +211,20 @@ impl Lexer<'_> {
             Some("0o" | "0O") => Some(8),
             _ => None,
         };
-        let kind = if let Some(radix) = radix {
-            TokenKind::Int(i64::from_str_radix(&digits[2..], radix).map_err(|_| bad())?)
-        } else if digits.contains(['.', 'e', 'E']) {
-            TokenKind::Float(digits.parse().map_err(|_| bad())?)
-        } else if digits.len() > 1 && digits.starts_with('0') {
-            TokenKind::Int(i64::from_str_radix(&digits, 8).map_err(|_| bad())?)
-        } else {
-            TokenKind::Int(digits.parse().map_err(|_| bad())?)
+        let negative = text.starts_with('-');
+        let int = |digits: &str, radix| {
+            let n = i64::from_str_radix(digits, radix).map_err(|_| bad())?;
+            Ok(TokenKind::Int(if negative { -n } else { n }))
         };
-        let kind = match kind {
-            TokenKind::Int(i) if text.starts_with('-') => TokenKind::Int(-i),
-            TokenKind::Float(f) if text.starts_with('-') => TokenKind::Float(-f),
-            positive => positive,
+        let kind = if let Some(radix) = radix {
+            int(&digits[2..], radix)?
+        } else if digits.contains(['.', 'e', 'E']) {
+            let f: f64 = digits.parse().map_err(|_| bad())?;
+            TokenKind::Float(if negative { -f } else { f })
+        } else if digits.len() > 1 && digits.starts_with('0') {
+            int(&digits, 8)?
+        } else {
+            int(&digits, 10)?
         };
         Ok((kind, sign + len))
     }

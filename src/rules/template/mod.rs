@@ -5,8 +5,10 @@
 //! (steps, nesting, queries and output are bounded, and the error names the bound); an expansion
 //! that fails yields a text that says so and never stops the alert.
 
+mod escape;
 mod exec;
 mod functions;
+mod humanize;
 mod lex;
 mod parse;
 mod printf;

@@ -456,28 +456,24 @@ impl Operands<'_> {
                     }
                     break false;
                 };
-                match token.kind {
-                    TokenKind::Pipe => {
-                        self.next += 1;
-                        break true;
-                    }
-                    TokenKind::Close => {
-                        if !in_parens {
-                            return Err(("unexpected right paren".to_owned(), token.at));
-                        }
-                        self.next += 1;
-                        break false;
-                    }
-                    _ => {
-                        if !operands.is_empty() && !token.spaced {
-                            return Err((
-                                "two operands need a blank between them".to_owned(),
-                                token.at,
-                            ));
-                        }
-                        operands.push(self.operand()?);
-                    }
+                if token.kind == TokenKind::Pipe {
+                    self.next += 1;
+                    break true;
                 }
+                if token.kind == TokenKind::Close {
+                    if !in_parens {
+                        return Err(("unexpected right paren".to_owned(), token.at));
+                    }
+                    self.next += 1;
+                    break false;
+                }
+                if !operands.is_empty() && !token.spaced {
+                    return Err((
+                        "two operands need a blank between them".to_owned(),
+                        token.at,
+                    ));
+                }
+                operands.push(self.operand()?);
             };
             let mut operands = operands.into_iter();
             let Some(first) = operands.next() else {

@@ -168,9 +168,10 @@ fn digits(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option<usize>
 fn star(args: &[Value], next: &mut usize) -> Option<i64> {
     let arg = args.get(*next)?;
     *next += 1;
-    match arg {
-        Value::Int(i) => Some(*i),
-        _ => None,
+    if let Value::Int(i) = arg {
+        Some(*i)
+    } else {
+        None
     }
 }
 
@@ -197,9 +198,11 @@ fn one(verb: char, spec: &Spec, arg: &Value) -> String {
         ('d', Value::Duration(ns)) => Some(integer(*ns, 'd', spec)),
         _ => None,
     };
-    known.unwrap_or_else(|| match arg {
-        Value::Nil => format!("%!{verb}(<nil>)"),
-        other => format!("%!{verb}({}={})", other.type_name(), display(other)),
+    known.unwrap_or_else(|| {
+        if *arg == Value::Nil {
+            return format!("%!{verb}(<nil>)");
+        }
+        format!("%!{verb}({}={})", arg.type_name(), display(arg))
     })
 }
 
