@@ -1,8 +1,8 @@
 //! The house rules that no compiler checks: who imports whom, who may spawn, read the
 //! environment, read time, print and write SQL, and how long a file may be.
 //!
-//! Only what ships is held to them: items under `#[cfg(test)]` and files called `tests.rs` may
-//! import anything. Each rule is a function from a file to its violations, so that a planted
+//! Only what ships is held to them: items under `#[cfg(test)]`, and the files of modules declared
+//! so, may import anything. Each rule is a function from a file to its violations, so that a planted
 //! violation can show that the rule bites.
 
 use std::collections::BTreeSet;
@@ -87,8 +87,48 @@ fn sources() -> Vec<(String, String)> {
     paths.into_iter().map(read).collect()
 }
 
-fn is_test_file(path: &str) -> bool {
-    path.ends_with("/tests.rs") || path.contains("/tests/")
+/// The files that do not ship: `tests.rs`, and what a `#[cfg(test)] mod name;` declares.
+fn test_files(all: &[(String, String)]) -> BTreeSet<String> {
+    let mut out = BTreeSet::new();
+    for (path, text) in all {
+        let folder = match path
+            .strip_suffix("/mod.rs")
+            .or(path.strip_suffix("/lib.rs"))
+        {
+            Some(folder) => folder.to_owned(),
+            None => path.trim_end_matches(".rs").to_owned(),
+        };
+        for name in test_modules(text) {
+            let below = format!("{folder}/{name}/");
+            let file = format!("{folder}/{name}.rs");
+            let found = all.iter().map(|(p, _)| p);
+            out.extend(
+                found
+                    .filter(|p| **p == file || p.starts_with(&below))
+                    .cloned(),
+            );
+        }
+    }
+    out
+}
+
+/// Names of the modules that `text` declares for tests only, in files of their own.
+fn test_modules(text: &str) -> Vec<String> {
+    let cfg = ["#", "[", "cfg", "(", "test", ")", "]"];
+    let tokens = lex(text);
+    let starts = tokens.windows(cfg.len()).enumerate();
+    starts
+        .filter(|(_, w)| *w == cfg)
+        .filter_map(|(i, _)| {
+            let rest = &tokens[i + cfg.len()..];
+            let at = rest.iter().position(|t| t == "mod")?;
+            // Only a visibility may stand between.
+            let near = rest[..at]
+                .iter()
+                .all(|t| "pub(crate)(super)".contains(t.as_str()));
+            (near && rest.get(at + 2)? == ";").then(|| rest[at + 1].clone())
+        })
+        .collect()
 }
 
 /// `src/rules/alert.rs` is in room `rules`.
@@ -313,6 +353,7 @@ struct Deed {
 }
 
 const DEEDS: &[Deed] = &[
+    // `spawn_blocking(..).await` is not among them: its caller waits for it.
     Deed {
         what: "spawns",
         rooms: &["daemon"],
@@ -321,7 +362,6 @@ const DEEDS: &[Deed] = &[
             "task :: spawn",
             "thread :: spawn",
             "thread :: Builder",
-            "spawn_blocking",
             "spawn_local",
             "JoinSet",
             "TaskTracker",
@@ -405,14 +445,11 @@ fn shape_violations(path: &str, text: &str) -> Vec<String> {
     if path.split('/').any(drawer) {
         out.push(format!("{path}: a drawer; name the file for what it holds"));
     }
-    let text = text.replace("#[cfg(test)]\nmod tests;\n", "");
-    let lines = text
-        .split("#[cfg(test)]\nmod ")
-        .next()
-        .unwrap_or_default()
-        .lines()
-        .count();
-    if !is_test_file(path) && lines > MOST_LINES && !LONGER.iter().any(|(p, _)| *p == path) {
+    let all: Vec<&str> = text.lines().collect();
+    let tests_begin =
+        |w: &[&str]| w[0] == "#[cfg(test)]" && w[1].starts_with("mod ") && w[1].ends_with('{');
+    let lines = all.windows(2).position(tests_begin).unwrap_or(all.len());
+    if lines > MOST_LINES && !LONGER.iter().any(|(p, _)| *p == path) {
         out.push(format!(
             "{path}: {lines} lines without tests; at most {MOST_LINES}"
         ));
@@ -422,9 +459,11 @@ fn shape_violations(path: &str, text: &str) -> Vec<String> {
 
 #[test]
 fn imports_point_one_way() {
-    let found: Vec<String> = sources()
+    let all = sources();
+    let tests = test_files(&all);
+    let found: Vec<String> = all
         .iter()
-        .filter(|(path, _)| !is_test_file(path))
+        .filter(|(path, _)| !tests.contains(path))
         .flat_map(|(path, text)| import_violations(path, text))
         .collect();
     assert!(found.is_empty(), "{}", found.join("\n"));
@@ -432,9 +471,11 @@ fn imports_point_one_way() {
 
 #[test]
 fn each_deed_has_its_room() {
-    let found: Vec<String> = sources()
+    let all = sources();
+    let tests = test_files(&all);
+    let found: Vec<String> = all
         .iter()
-        .filter(|(path, _)| !is_test_file(path))
+        .filter(|(path, _)| !tests.contains(path))
         .flat_map(|(path, text)| deed_violations(path, text))
         .collect();
     assert!(found.is_empty(), "{}", found.join("\n"));
@@ -444,8 +485,10 @@ fn each_deed_has_its_room() {
 fn files_are_short_and_named_for_what_they_hold() {
     let all = sources();
     assert!(all.len() > 20, "only {} files found", all.len());
+    let tests = test_files(&all);
     let found: Vec<String> = all
         .iter()
+        .filter(|(path, _)| !tests.contains(path))
         .flat_map(|(p, t)| shape_violations(p, t))
         .collect();
     assert!(found.is_empty(), "{}", found.join("\n"));
@@ -621,11 +664,32 @@ fn planted_violations_are_caught() {
 
     let long = "x\n".repeat(MOST_LINES + 1);
     assert_eq!(shape_violations("src/rules/file.rs", &long).len(), 1);
-    assert_eq!(shape_violations("src/rules/file/tests.rs", &long).len(), 0);
     let tests = format!("x\n#[cfg(test)]\nmod tests {{\n{long}}}\n");
     assert_eq!(shape_violations("src/rules/file.rs", &tests).len(), 0);
     assert_eq!(shape_violations("src/rules/utils.rs", "").len(), 1);
     assert_eq!(shape_violations("src/common/mod.rs", "").len(), 1);
+
+    let file = |path: &str, text: &str| (path.to_owned(), text.to_owned());
+    let all = [
+        file(
+            "src/a/mod.rs",
+            "#[cfg(test)]\npub(crate) mod fake;\nmod b; mod real;",
+        ),
+        file("src/a/b.rs", "#[cfg(test)]\nmod tests;"),
+        file("src/a/b/tests.rs", ""),
+        file("src/a/fake.rs", ""),
+        file("src/a/fake/world.rs", ""),
+        file(
+            "src/a/real.rs",
+            "#[cfg(test)]\nmod tests { mod b; }\nmod fake;",
+        ),
+        file("src/a/real/fake.rs", ""),
+    ];
+    let got: Vec<String> = test_files(&all).into_iter().collect();
+    assert_eq!(
+        got,
+        ["src/a/b/tests.rs", "src/a/fake.rs", "src/a/fake/world.rs"]
+    );
 
     let manifest = "[dependencies]\na = \"1\"\nb = { version = \"1\" }\n";
     let reasons =

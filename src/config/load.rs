@@ -176,3 +176,6 @@ fn read(path: &Path) -> Result<String, (Option<Position>, String)> {
         (Some(position), "not UTF-8 from here on".to_owned())
     })
 }
+
+#[cfg(test)]
+mod tests;

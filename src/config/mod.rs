@@ -1,8 +1,12 @@
 //! What a person may set, and its defaults.
 //!
-//! What must stay true: these plain structs are the one source for the example file and the
-//! reference page; unknown keys are errors with line and column; nothing here touches the
-//! network; only this room reads the environment.
+//! What must stay true: keys and defaults are what these plain structs say, and `reference` has
+//! the words for them, from which the example file and the reference page are written; unknown
+//! keys are errors with line and column; nothing here touches the network; only this room reads
+//! the environment, and only in `env`.
+//!
+//! `load` parses, substitutes, reads the form (`form`), checks the sense (`check`) and resolves
+//! paths (`resolve`); each step names all its problems at once.
 
 pub mod advice;
 mod check;
