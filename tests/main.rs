@@ -3,13 +3,18 @@
 
 /// Config files are refused or accepted with the words a person reads.
 mod config;
+
+/// Every migration runs over sample rows of each earlier version.
+mod migrations;
+
 /// The Postgres collector reads real servers and names what goes wrong.
 mod postgres;
-/// Real servers to read from, started and stopped by the tests.
-mod world;
 
 /// The unit file is accepted by systemd and tightly sandboxed.
 mod service;
 
 /// The house rules hold: imports, deeds, lengths, reasons.
 mod tidy;
+
+/// Real servers, fake receivers and the real binary, with verbs.
+mod world;

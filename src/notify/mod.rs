@@ -37,7 +37,7 @@ use crate::advice::{Decision, SignInstance, SignKey};
 use crate::model::Timestamp;
 use crate::state::{NoticeRow, SilentFold, State, StateError};
 
-/// The outbox with its route and frame; cheap to clone.
+/// The outbox with its route and frame.
 #[derive(Debug, Clone)]
 pub struct Outbox {
     /// Who is told.
@@ -55,6 +55,8 @@ pub struct Flushed {
     pub silent: usize,
     /// Notices that this version cannot read; they stay.
     pub unreadable: Vec<String>,
+    /// Endpoints that are no longer configured, with the number of messages given up.
+    pub retired: Vec<(String, u64)>,
     /// When to flush next if nothing happens before, and why.
     pub next_due: Option<(Timestamp, &'static str)>,
 }
@@ -105,10 +107,17 @@ impl Outbox {
             })
             .collect();
         state.commit_messages(&messages, &silent).await?;
+        let is_unknown = |name: &str| self.routing.endpoint(name).is_none();
+        let retired = if messages.iter().any(|m| is_unknown(&m.endpoint)) {
+            self.retire_unknown(state, now).await?
+        } else {
+            Vec::new()
+        };
         Ok(Flushed {
             messages: messages.into_iter().map(|m| m.id).collect(),
             silent: silent.len(),
             unreadable,
+            retired,
             next_due: flush.next_due,
         })
     }

@@ -90,7 +90,6 @@ impl House {
             &self.policy,
             &self.stop,
         )
-        .unwrap()
     }
 
     /// Lets the first worker send.
@@ -405,6 +404,17 @@ async fn messages_of_a_removed_receiver_become_dead_letters() {
         .await
         .unwrap();
     assert_eq!(retired, [("team/webhook".to_owned(), 1)]);
+    assert_eq!(house.book().await.dead, 1);
+
+    // The same for notices that were still waiting when it went.
+    let sink = Sink::start();
+    let mut house = House::with_webhook(&sink).await;
+    house.tell(Event::Fired, Level::Act).await;
+    house.outbox.routing = Routing::new(None, &[], false).unwrap();
+    house.advance(30);
+    let (state, now) = (&house.state, house.clock.now());
+    let flushed = house.outbox.flush(state, now, &house.current, &[]).await;
+    assert_eq!(flushed.unwrap().retired, [("team/webhook".to_owned(), 1)]);
     assert_eq!(house.book().await.dead, 1);
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::message::{Delivery, Frame};
-use super::receivers::http::{Http, HttpError};
+use super::receivers::http::Http;
 use super::receivers::retry::{Outcome, RetryPolicy, Verdict, verdict};
 use super::receivers::{self, Outgoing};
 use super::route::{Endpoint, Routing};
@@ -56,9 +56,9 @@ impl Worker {
         frame: &Frame,
         policy: &RetryPolicy,
         stop: &CancellationToken,
-    ) -> Result<Vec<Worker>, HttpError> {
-        let http = Http::new(clock.clone(), policy.timeout)?;
-        Ok(routing
+    ) -> Vec<Worker> {
+        let http = Http::new(clock.clone(), policy.timeout);
+        routing
             .endpoints
             .iter()
             .map(|endpoint| Worker {
@@ -70,7 +70,7 @@ impl Worker {
                 http: http.clone(),
                 stop: stop.clone(),
             })
-            .collect())
+            .collect()
     }
 
     /// Name of its endpoint.

@@ -115,7 +115,8 @@ impl State {
 
     /// The last attempts of a message, oldest first.
     pub async fn attempts(&self, message_id: &str) -> Result<Vec<AttemptRow>, StateError> {
-        let rows: Vec<(i64, i64, Option<i64>, Option<i64>, String)> = sqlx::query_as(
+        type Row = (i64, i64, Option<i64>, Option<i64>, String);
+        let rows: Vec<Row> = sqlx::query_as(
             "SELECT n, started_at, finished_at, status, error FROM attempt
              WHERE message_id = $1 ORDER BY n",
         )

@@ -5,6 +5,9 @@ use sqlx::SqliteConnection;
 use super::{State, StateError, books};
 use crate::model::Timestamp;
 
+/// Notices read at a time; the rest follows when these are folded.
+const PENDING_MAX: i64 = 10_000;
+
 /// Where a notice stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoticeState {
@@ -49,12 +52,13 @@ pub struct NoticeRow {
 }
 
 impl State {
-    /// Notices that wait for their flush, oldest first.
+    /// Notices that wait for their flush, oldest first, at most 10,000.
     pub async fn pending_notices(&self) -> Result<Vec<NoticeRow>, StateError> {
         let rows: Vec<(String, String, String, String, i64, String)> = sqlx::query_as(
             "SELECT id, endpoint, group_key, reason, at, json FROM notice
-             WHERE state = 'pending' ORDER BY at, id",
+             WHERE state = 'pending' ORDER BY at, id LIMIT $1",
         )
+        .bind(PENDING_MAX)
         .fetch_all(self.readers())
         .await
         .map_err(|e| StateError::sql("read the pending notices", e))?;

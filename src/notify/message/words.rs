@@ -92,7 +92,7 @@ pub fn quantity(value: f64, unit: &str) -> String {
     match unit {
         "ratio" => format!("{} %", number(value * 100.0)),
         "bytes" => bytes(value),
-        "seconds" if value >= 1.0 && value < 1e12 => {
+        "seconds" if (1.0..1e12).contains(&value) => {
             duration::words(Duration::from_secs_f64(value.round()))
         }
         "seconds" => format!("{} s", number(value)),

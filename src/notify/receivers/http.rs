@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -19,30 +19,23 @@ const ANSWER_MAX: usize = 16 * 1024;
 /// Bytes of an error that are kept.
 const ERROR_MAX: usize = 200;
 
-/// A client that follows no redirects and reaches no metadata address.
+/// A client that follows no redirects and reaches no metadata address; built at its first use, so
+/// that who needs none pays for none.
 #[derive(Debug, Clone)]
 pub struct Http {
-    client: Client,
+    client: Arc<OnceLock<Result<Client, String>>>,
     clock: Clock,
     timeout: Duration,
 }
 
 impl Http {
     /// A client whose whole attempt, connecting and reading included, takes at most `timeout`.
-    pub fn new(clock: Clock, timeout: Duration) -> Result<Self, HttpError> {
-        let client = Client::builder()
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .timeout(timeout)
-            .user_agent(concat!("loadline/", env!("CARGO_PKG_VERSION")))
-            .dns_resolver(Arc::new(Resolver))
-            .build()
-            .map_err(|e| HttpError(e.without_url().to_string()))?;
-        Ok(Self {
-            client,
+    pub fn new(clock: Clock, timeout: Duration) -> Self {
+        Self {
+            client: Arc::default(),
             clock,
             timeout,
-        })
+        }
     }
 
     /// Posts a body to a secret address.
@@ -62,8 +55,11 @@ impl Http {
             Ok(url) => url,
             Err(why) => return Outcome::not_sent(why.to_owned()),
         };
-        let mut request = self
-            .client
+        let client = match self.client.get_or_init(|| build(self.timeout)) {
+            Ok(client) => client,
+            Err(why) => return Outcome::not_sent(format!("cannot set up HTTP: {why}")),
+        };
+        let mut request = client
             .post(url.clone())
             .header(CONTENT_TYPE, content_type)
             .body(body);
@@ -102,10 +98,16 @@ impl Http {
     }
 }
 
-/// The client cannot be built.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot set up the HTTP client for messages: {0}")]
-pub struct HttpError(String);
+fn build(timeout: Duration) -> Result<Client, String> {
+    Client::builder()
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .timeout(timeout)
+        .user_agent(concat!("loadline/", env!("CARGO_PKG_VERSION")))
+        .dns_resolver(Arc::new(Resolver))
+        .build()
+        .map_err(|e| e.without_url().to_string())
+}
 
 fn parse(address: &str) -> Result<Url, &'static str> {
     let url = Url::parse(address.trim()).map_err(|_| "the configured address is not a URL")?;
