@@ -325,3 +325,89 @@ impl Writer<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::labels::NAME;
+
+    /// One pass over series named by `names`; the numbers announced and gone.
+    fn pass(cache: &mut SeriesCache, names: &[String], end: End) -> (Vec<Ref>, Vec<Ref>) {
+        let selection = Selection::all(1);
+        cache.begin(&selection);
+        let mut new = Vec::new();
+        for name in names {
+            let slot = match cache.get(name.as_bytes()) {
+                Some(Fate::Kept(slot)) => slot,
+                Some(Fate::Unselected | Fate::Refused(_)) | None => {
+                    let labels = Labels::from_pairs([(NAME, name)]);
+                    cache.keep(name.as_bytes(), labels, false, &mut new)
+                }
+            };
+            assert!(matches!(cache.touch(slot, false), Some(Seen::First(_))));
+        }
+        (new.into_iter().map(|(id, _)| id).collect(), cache.end(end))
+    }
+
+    fn names(range: std::ops::Range<usize>) -> Vec<String> {
+        range.map(|i| format!("m{i}")).collect()
+    }
+
+    #[test]
+    fn churn_is_let_go_even_when_every_pass_is_partial() {
+        let mut cache = SeriesCache::default();
+        let (mut announced, mut gone) = (0, 0);
+        for i in 0..100 {
+            let (new, ended) = pass(&mut cache, &names(i * 100..(i + 1) * 100), End::Partial);
+            announced += new.len();
+            gone += ended.len();
+            assert!(cache.len() <= 1_300, "{}", cache.len());
+            assert!(cache.keys.len() <= 1_300);
+        }
+        assert_eq!((announced, announced - gone), (10_000, cache.len()));
+    }
+
+    #[test]
+    fn keys_over_the_bound_are_read_anew_and_stay_the_same_series() {
+        let long = |i: usize| format!("{i}{}", "x".repeat(MAX_KEY_BYTES / 4));
+        let all: Vec<String> = (0..6).map(long).collect();
+        let mut cache = SeriesCache::default();
+        assert_eq!(pass(&mut cache, &all, End::Good).0.len(), 6);
+        assert_eq!(cache.keys.len(), 3);
+        assert_eq!(pass(&mut cache, &all, End::Good), (vec![], vec![]));
+        assert_eq!(pass(&mut cache, &all[..1], End::Good).1.len(), 5);
+        assert_eq!(cache.key_bytes, all[0].len());
+    }
+
+    #[test]
+    fn numbers_start_over_without_taking_a_live_one() {
+        let mut cache = SeriesCache::default();
+        let kept = names(0..2);
+        assert_eq!(pass(&mut cache, &kept, End::Good).0, [Ref(0), Ref(1)]);
+        cache.next = u32::MAX;
+        let (new, _) = pass(&mut cache, &names(0..4), End::Good);
+        assert_eq!(new, [Ref(u32::MAX), Ref(2)]);
+    }
+
+    #[test]
+    fn a_report_outlives_a_failed_pass() {
+        let selection = Selection::all(1);
+        let mut cache = SeriesCache::default();
+        let mut batch = Batch::new(crate::model::TargetKey("t".into()), Default::default());
+        pass(&mut cache, &names(0..3), End::Good);
+        for gone in [3, 0] {
+            cache.begin(&selection);
+            let mut writer = Writer {
+                cache: &mut cache,
+                selection: &selection,
+                batch: &mut batch,
+                report: true,
+            };
+            writer.put(b"\0up", 0.0, || Labels::from_pairs([(NAME, "up")]));
+            assert_eq!(cache.end(End::Failed).len(), gone);
+            assert_eq!(cache.len(), 1);
+        }
+        assert_eq!((batch.new.len(), batch.samples.len()), (1, 2));
+        assert_eq!(cache.clear().len(), 1);
+    }
+}
