@@ -55,3 +55,47 @@ pub struct HistogramSeries {
     /// Time and histogram.
     pub samples: Vec<(Timestamp, Arc<Histogram>)>,
 }
+
+impl Histogram {
+    /// This histogram plus `other` times `sign`, at this one's resolution. `None` when the
+    /// schemas do not allow it, the custom bounds or the zero thresholds differ.
+    pub fn plus(&self, other: &Histogram, sign: f64) -> Option<Histogram> {
+        let custom = self.schema == CUSTOM_SCHEMA;
+        if custom != (other.schema == CUSTOM_SCHEMA)
+            || self.custom_values != other.custom_values
+            || self.zero_threshold != other.zero_threshold
+            || other.schema < self.schema
+        {
+            return None;
+        }
+        let coarser = if custom {
+            0
+        } else {
+            other.schema - self.schema
+        };
+        let mut out = self.clone();
+        out.count += sign * other.count;
+        out.sum += sign * other.sum;
+        out.zero_count += sign * other.zero_count;
+        out.positive = merged(&self.positive, &other.positive, sign, coarser);
+        out.negative = merged(&self.negative, &other.negative, sign, coarser);
+        Some(out)
+    }
+}
+
+/// `coarser` is by how many schemas `b` is finer than `a`.
+fn merged(a: &Buckets, b: &Buckets, sign: f64, coarser: i32) -> Buckets {
+    let mut out = a.clone();
+    for (index, count) in b {
+        let index = if coarser == 0 {
+            *index
+        } else {
+            ((index - 1) >> coarser) + 1
+        };
+        match out.binary_search_by_key(&index, |(i, _)| *i) {
+            Ok(i) => out[i].1 += sign * count,
+            Err(i) => out.insert(i, (index, sign * count)),
+        }
+    }
+    out
+}

@@ -14,6 +14,7 @@ pub mod engine;
 pub mod functions;
 pub mod needs;
 pub mod parse;
+pub mod pin;
 
 mod check;
 mod display;
@@ -21,7 +22,9 @@ mod eval;
 mod lex;
 
 pub use ast::{BinaryOp, Expr, Span, ValueType};
+pub(crate) use lex::parse_number;
+
 pub use engine::{Engine, EngineOptions, Evaluated, Outcome, StartDeadline};
 pub use eval::value::{Element, Point, SeriesPoints};
 pub use needs::{Inputs, Threshold, replace_threshold};
-pub use parse::{ParseError, ParseOptions, parse, parse_with};
+pub use parse::{ParseError, ParseOptions, parse, parse_series, parse_with};

@@ -21,6 +21,7 @@ mod call;
 mod length;
 mod operator;
 mod selector;
+mod series;
 
 /// Most brackets, calls and operators inside one another that an expression may have.
 pub const MAX_NESTING: usize = 100;
@@ -37,6 +38,8 @@ pub struct ParseOptions {
     /// Functions and aggregations that Prometheus calls experimental.
     pub experimental_functions: bool,
 }
+
+pub use series::parse_series;
 
 /// Why a text is not a valid expression.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -66,11 +69,7 @@ pub fn parse(text: &str) -> Result<Expr, ParseError> {
 
 /// Reads an expression with switches.
 pub fn parse_with(text: &str, options: ParseOptions) -> Result<Expr, ParseError> {
-    let fault = |(offset, message): Fault| ParseError {
-        message,
-        offset,
-        position: Position::of_offset(text, offset),
-    };
+    let fault = |f: Fault| parse_error(text, f);
     if text.len() > MAX_LENGTH {
         return Err(fault((
             0,
@@ -91,6 +90,14 @@ pub fn parse_with(text: &str, options: ParseOptions) -> Result<Expr, ParseError>
     let expr = parser.whole().map_err(fault)?;
     check::types(&expr).map_err(|(span, message)| fault((span.start, message)))?;
     Ok(expr)
+}
+
+fn parse_error(text: &str, (offset, message): Fault) -> ParseError {
+    ParseError {
+        message,
+        offset,
+        position: Position::of_offset(text, offset),
+    }
 }
 
 /// Byte offset and message.

@@ -77,11 +77,16 @@ pub(crate) fn without_metadata(labels: &Labels) -> Labels {
 }
 
 impl Element {
-    pub(crate) fn float(labels: Labels, v: f64) -> Self {
+    /// An element whose labels are final.
+    pub fn new(labels: Labels, point: Point) -> Self {
         Element {
             labels,
-            point: Point::Float(v),
+            point,
             drop_name: false,
         }
+    }
+
+    pub(crate) fn float(labels: Labels, v: f64) -> Self {
+        Element::new(labels, Point::Float(v))
     }
 }
