@@ -1,1 +1,20 @@
 //! The black-box suite: one binary, one sentence per module.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+/// Config files are refused or accepted with the words a person reads.
+mod config;
+
+/// Every migration runs over sample rows of each earlier version.
+mod migrations;
+
+/// The Postgres collector reads real servers and names what goes wrong.
+mod postgres;
+
+/// The unit file is accepted by systemd and tightly sandboxed.
+mod service;
+
+/// The house rules hold: imports, deeds, lengths, reasons.
+mod tidy;
+
+/// Real servers, fake receivers and the real binary, with verbs.
+mod world;

@@ -1,1 +1,17 @@
 //! The HTTP page and API.
+//!
+//! What must stay true: handlers read a snapshot that the daemon publishes and never push into
+//! the flow; every answer is bounded; only requests whose Host is this listener are answered, so
+//! that a web page elsewhere cannot read it by rebinding a name; no answer shows a secret.
+
+mod error;
+mod page;
+mod prometheus;
+mod router;
+pub mod snapshot;
+
+pub use router::{Shared, router};
+pub use snapshot::{
+    Blind, GroupView, MessageBooks, RuleKind, RuleView, Snapshot, SourceHealth, SourceView,
+    StepView,
+};

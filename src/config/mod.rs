@@ -1,16 +1,29 @@
 //! What a person may set, and its defaults.
 //!
-//! What must stay true: these plain structs are the one source for the example file and the
-//! reference page; unknown keys are errors with line and column; nothing here touches the
-//! network; only this room reads the environment.
+//! What must stay true: keys and defaults are what these plain structs say, and `reference` has
+//! the words for them, from which the example file and the reference page are written; unknown
+//! keys are errors with line and column; nothing here touches the network; only this room reads
+//! the environment, and only in `env`.
+//!
+//! `load` parses, substitutes, reads the form (`form`), checks the sense (`check`) and resolves
+//! paths (`resolve`); each step names all its problems at once.
 
 pub mod advice;
+mod check;
+pub mod env;
+mod form;
+pub mod glob;
 pub mod global;
+mod load;
 pub mod notify;
+mod places;
+pub mod reference;
+mod resolve;
 pub mod rules;
 pub mod secret;
 pub mod sources;
 pub mod store;
+mod substitute;
 pub mod value;
 
 use std::collections::BTreeMap;
@@ -19,7 +32,9 @@ use serde::Deserialize;
 
 pub use advice::{Advice, FactValue, SignOverride};
 pub use global::{Global, Server, StateDir};
+pub use load::{Loaded, load, load_str};
 pub use notify::{DesktopConfig, LogConfig, Receiver, Route, SlackConfig, WebhookConfig};
+pub use places::Places;
 pub use rules::{Missing, Rules, Shipped};
 pub use secret::{Secret, SecretSource};
 pub use sources::{
@@ -27,6 +42,9 @@ pub use sources::{
 };
 pub use store::{Keep, Limits, Store};
 pub use value::{Bytes, Span};
+
+/// Answers what an environment variable holds; `None` when it is not set.
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// The whole configuration, checked for form.
 #[derive(Debug, Clone, Default, Deserialize)]

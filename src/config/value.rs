@@ -12,10 +12,19 @@ pub struct Span(pub Duration);
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(d)?;
-        duration::parse(&text)
-            .map(Span)
-            .map_err(serde::de::Error::custom)
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = Span;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a duration in quotes, e.g. \"15s\"")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, v: &str) -> Result<Span, E> {
+                duration::parse(v).map(Span).map_err(E::custom)
+            }
+        }
+        d.deserialize_str(Visitor)
     }
 }
 

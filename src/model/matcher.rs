@@ -75,7 +75,16 @@ impl Matcher {
 /// Compiles an anchored pattern in RE2's dialect: `.` matches a newline, `\w \d \s \b` are ASCII,
 /// and `&&`, `--`, `~~` and `[` inside a class are plain characters.
 pub fn compile(pattern: &str) -> Result<Regex, String> {
-    regex::RegexBuilder::new(&format!("^(?s:{})$", re2_to_rust(pattern)))
+    build(pattern, &format!("^(?s:{})$", re2_to_rust(pattern)))
+}
+
+/// Compiles a pattern in RE2's dialect that may match anywhere in a text, as templates use it.
+pub fn compile_unanchored(pattern: &str) -> Result<Regex, String> {
+    build(pattern, &re2_to_rust(pattern))
+}
+
+fn build(pattern: &str, translated: &str) -> Result<Regex, String> {
+    regex::RegexBuilder::new(translated)
         .size_limit(1 << 20)
         .nest_limit(100)
         .build()

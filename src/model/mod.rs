@@ -5,6 +5,7 @@
 
 pub mod batch;
 pub mod duration;
+pub mod histogram;
 pub mod labels;
 pub mod level;
 pub mod matcher;
@@ -15,6 +16,7 @@ pub mod selection;
 pub mod series;
 
 pub use batch::{Batch, Ref, TargetKey};
+pub use histogram::{Histogram, HistogramSeries};
 pub use labels::{Labels, LabelsBuilder};
 pub use level::Level;
 pub use matcher::{MatchOp, Matcher};

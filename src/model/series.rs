@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Labels, Matcher, Sample, Timestamp};
+use super::{HistogramSeries, Labels, Matcher, Sample, Timestamp};
 
 /// A series and the samples asked for, oldest first, stale markers included.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +18,18 @@ pub trait SeriesSource: Send + Sync {
     /// Series that satisfy all matchers, with their samples at `from < t <= to`, sorted by
     /// labels. A series without samples in that window may be left out.
     fn select(&self, matchers: &[Matcher], from: Timestamp, to: Timestamp) -> Vec<Series>;
+
+    /// Native histograms under the same rules as [`select`](Self::select); a series may have
+    /// floats and histograms. Empty for a source that keeps none.
+    fn select_histograms(
+        &self,
+        matchers: &[Matcher],
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Vec<HistogramSeries> {
+        let _ = (matchers, from, to);
+        Vec::new()
+    }
 
     /// How far back samples are kept, if bounded; the engine warns when a query reaches further.
     fn retention(&self) -> Option<Duration> {

@@ -5,5 +5,22 @@
 //! unchanged; loadline's extras ride in labels and annotations (`loadline_*`).
 
 pub mod alert;
+pub mod evaluations;
+mod extras;
+pub mod file;
+pub mod group;
+mod look;
+pub mod reload;
+pub mod set;
+pub mod spec;
+pub mod template;
+mod yaml;
 
 pub use alert::{Alert, AlertState, Change, ChangeKind};
+pub use evaluations::{Evaluation, Evaluations, RuleStatus};
+pub use extras::UNITS;
+pub use file::{Duplicates, RuleFile};
+pub use group::{EvalContext, Group, Outcome, Rule, Written};
+pub use reload::{Reloaded, reload, restore};
+pub use set::RuleSet;
+pub use spec::{Checker, ExprInfo, GroupSpec, Inputs, RuleKind, RuleSpec, Threshold};

@@ -1,0 +1,265 @@
+//! Prometheus-shaped answers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::{Query, State};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value as Json, json};
+
+use super::error::ApiError;
+use super::router::{Shared, success};
+use super::snapshot::{RuleKind, SourceHealth};
+use super::{RuleView, Snapshot};
+use crate::model::{Labels, Sample, Timestamp, Value};
+use crate::rules::{Alert, AlertState};
+
+/// `/api/v1/alerts`: pending and firing alerts.
+pub(super) async fn alerts(State(shared): State<Shared>) -> Response {
+    let snapshot = Arc::clone(&shared.snapshot.borrow());
+    let alerts: Vec<Json> = snapshot.alerts.iter().filter_map(alert).collect();
+    success(&json!({ "alerts": alerts }))
+}
+
+fn alert(alert: &Alert) -> Option<Json> {
+    let (state, active_at, kept) = match alert.state {
+        AlertState::Pending { active_at } => ("pending", active_at, None),
+        AlertState::Firing {
+            active_at,
+            kept_since,
+            ..
+        } => ("firing", active_at, kept_since),
+        AlertState::Resolved { .. } => return None,
+    };
+    let mut out = json!({
+        "labels": alert.labels,
+        "annotations": alert.annotations,
+        "state": state,
+        "activeAt": active_at.to_rfc3339(),
+        "value": format_float(alert.value),
+    });
+    if let Some(since) = kept {
+        out["keepFiringSince"] = json!(since.to_rfc3339());
+    }
+    Some(out)
+}
+
+/// `/api/v1/rules`, with Prometheus's `type`, `rule_name[]` and `rule_group[]` filters.
+pub(super) async fn rules(
+    State(shared): State<Shared>,
+    Query(params): Query<Vec<(String, String)>>,
+) -> Response {
+    let wanted = |key: &str, have: &str| {
+        let mut named = params.iter().filter(|(k, _)| k == key).peekable();
+        named.peek().is_none() || named.any(|(_, v)| v == have)
+    };
+    let kind = params
+        .iter()
+        .find(|(k, _)| k == "type")
+        .map(|(_, v)| v.as_str());
+    if !matches!(kind, None | Some("alert" | "record")) {
+        return ApiError::bad_data("type must be alert or record").into_response();
+    }
+    let snapshot = Arc::clone(&shared.snapshot.borrow());
+    let groups: Vec<Json> = snapshot
+        .groups
+        .iter()
+        .filter(|g| wanted("rule_group[]", &g.name))
+        .filter_map(|g| {
+            let rules: Vec<Json> = g
+                .rules
+                .iter()
+                .filter(|r| match r.kind {
+                    RuleKind::Alerting => kind != Some("record"),
+                    RuleKind::Recording => kind != Some("alert"),
+                })
+                .filter(|r| wanted("rule_name[]", &r.name))
+                .map(|r| rule(&snapshot, &g.name, r))
+                .collect();
+            (!rules.is_empty()).then(|| {
+                json!({
+                    "name": g.name,
+                    "file": g.file,
+                    "interval": g.interval_seconds,
+                    "limit": 0,
+                    "evaluationTime": g.seconds,
+                    "lastEvaluation": g.last.unwrap_or_default().to_rfc3339(),
+                    "rules": rules,
+                })
+            })
+        })
+        .collect();
+    success(&json!({ "groups": groups }))
+}
+
+fn rule(snapshot: &Snapshot, group: &str, rule: &RuleView) -> Json {
+    let mut out = json!({
+        "name": rule.name,
+        "query": rule.expr,
+        "labels": rule.labels,
+        "health": rule.health,
+        "lastError": rule.last_error.clone().unwrap_or_default(),
+    });
+    match rule.kind {
+        RuleKind::Recording => out["type"] = json!("recording"),
+        RuleKind::Alerting => {
+            let mine: Vec<&Alert> = snapshot
+                .alerts
+                .iter()
+                .filter(|a| a.group == group && a.rule == rule.name)
+                .filter(|a| {
+                    rule.labels
+                        .iter()
+                        .all(|(k, v)| v.contains("{{") || a.labels.get(k) == v)
+                })
+                .collect();
+            let state = if mine.iter().any(|a| a.is_firing()) {
+                "firing"
+            } else if mine
+                .iter()
+                .any(|a| matches!(a.state, AlertState::Pending { .. }))
+            {
+                "pending"
+            } else {
+                "inactive"
+            };
+            out["type"] = json!("alerting");
+            out["state"] = json!(state);
+            out["duration"] = json!(rule.for_seconds);
+            out["keepFiringFor"] = json!(rule.keep_firing_for_seconds);
+            out["annotations"] = json!(rule.annotations);
+            out["alerts"] = mine.into_iter().filter_map(alert).collect();
+        }
+    }
+    out
+}
+
+/// `/api/v1/targets`: every source, built-in collectors included.
+pub(super) async fn targets(State(shared): State<Shared>) -> Response {
+    let snapshot = Arc::clone(&shared.snapshot.borrow());
+    let active: Vec<Json> = snapshot
+        .sources
+        .iter()
+        .map(|s| {
+            let health = match s.health {
+                SourceHealth::Unknown => "unknown",
+                SourceHealth::Up | SourceHealth::Partial => "up",
+                SourceHealth::Down => "down",
+            };
+            let error = if health == "up" {
+                ""
+            } else {
+                s.detail.as_str()
+            };
+            json!({
+                "discoveredLabels": {},
+                "labels": s.labels,
+                "scrapePool": s.labels.get("job"),
+                "scrapeUrl": s.name,
+                "lastError": error,
+                "lastScrape": s.last.unwrap_or_default().to_rfc3339(),
+                "lastScrapeDuration": s.seconds,
+                "health": health,
+                "scrapeInterval": format!("{}s", s.interval_seconds),
+            })
+        })
+        .collect();
+    success(&json!({ "activeTargets": active, "droppedTargets": [], "droppedTargetCounts": {} }))
+}
+
+/// `/api/v1/query`: one expression at one time.
+pub(super) async fn query(
+    State(shared): State<Shared>,
+    Query(params): Query<BTreeMap<String, String>>,
+) -> Response {
+    let Some(expr) = params.get("query").cloned() else {
+        return ApiError::bad_data("missing parameter: query").into_response();
+    };
+    let at = match params.get("time").map(|t| parse_time(t)) {
+        None => shared.clock.now(),
+        Some(Some(t)) => t,
+        Some(None) => {
+            return ApiError::bad_data("time must be Unix seconds or RFC 3339").into_response();
+        }
+    };
+    let Ok(_permit) = Arc::clone(&shared.queries).try_acquire_owned() else {
+        return ApiError::busy("too many queries at once; try again").into_response();
+    };
+    let querier = Arc::clone(&shared.querier);
+    let answer = tokio::task::spawn_blocking(move || querier.instant(&expr, at)).await;
+    match answer {
+        Ok(Ok(answer)) => {
+            let mut body = json!({ "status": "success", "data": value(&answer.value, at) });
+            if !answer.warnings.is_empty() {
+                body["warnings"] = json!(answer.warnings);
+            }
+            if !answer.infos.is_empty() {
+                body["infos"] = json!(answer.infos);
+            }
+            axum::Json(body).into_response()
+        }
+        Ok(Err(crate::model::QueryError::Parse(e))) => ApiError::bad_data(e).into_response(),
+        Ok(Err(e)) => ApiError::execution(e.to_string()).into_response(),
+        Err(e) => ApiError::execution(format!("the query failed: {e}")).into_response(),
+    }
+}
+
+fn value(value: &Value, at: Timestamp) -> Json {
+    let point = |v: f64| json!([at.as_secs_f64(), format_float(v)]);
+    match value {
+        Value::Scalar(v) => json!({ "resultType": "scalar", "result": point(*v) }),
+        Value::String(s) => {
+            json!({ "resultType": "string", "result": [at.as_secs_f64(), s] })
+        }
+        Value::Vector(elements) => {
+            let result: Vec<Json> = elements
+                .iter()
+                .map(|e| json!({ "metric": e.labels, "value": point(e.value) }))
+                .collect();
+            json!({ "resultType": "vector", "result": result })
+        }
+        Value::Matrix(series) => {
+            let result: Vec<Json> = series
+                .iter()
+                .map(|(labels, samples): &(Labels, Vec<Sample>)| {
+                    let values: Vec<Json> = samples
+                        .iter()
+                        .map(|s| json!([s.t.as_secs_f64(), format_float(s.v)]))
+                        .collect();
+                    json!({ "metric": labels, "values": values })
+                })
+                .collect();
+            json!({ "resultType": "matrix", "result": result })
+        }
+    }
+}
+
+/// `/api/v1/status/buildinfo`
+pub(super) async fn buildinfo() -> Response {
+    success(&json!({ "version": env!("CARGO_PKG_VERSION"), "application": "loadline" }))
+}
+
+/// As Prometheus writes floats in JSON.
+fn format_float(v: f64) -> String {
+    if v.is_nan() {
+        "NaN".to_owned()
+    } else if v.is_infinite() {
+        if v > 0.0 {
+            "+Inf".to_owned()
+        } else {
+            "-Inf".to_owned()
+        }
+    } else {
+        format!("{v}")
+    }
+}
+
+fn parse_time(text: &str) -> Option<Timestamp> {
+    if let Ok(secs) = text.parse::<f64>() {
+        let millis = secs * 1000.0;
+        return (millis.is_finite() && millis.abs() < 9.0e15).then_some(Timestamp(millis as i64));
+    }
+    text.parse::<jiff::Timestamp>()
+        .ok()
+        .map(|t| Timestamp(t.as_millisecond()))
+}

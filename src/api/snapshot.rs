@@ -1,0 +1,178 @@
+//! What the daemon knows at one moment, as the API and the command line show it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::advice::{Decision, SignInstance};
+use crate::model::{Labels, Timestamp};
+use crate::rules::Alert;
+
+/// Everything a person may ask the daemon about, as of `at`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// When it was taken.
+    pub at: Timestamp,
+    /// Version of the program.
+    pub version: String,
+    /// When the daemon started.
+    pub started: Timestamp,
+    /// True after the first full cycle: every source asked once, every group evaluated once.
+    pub ready: bool,
+    /// True when two samples a few seconds apart are all there is: no verdict on durations.
+    pub brief: bool,
+    /// What is watched.
+    pub sources: Vec<SourceView>,
+    /// What is not seen, and the line that would fix it.
+    pub blind: Vec<Blind>,
+    /// Rule groups with their rules' health.
+    pub groups: Vec<GroupView>,
+    /// Pending, firing and recently resolved alerts.
+    pub alerts: Vec<Alert>,
+    /// Firing signs.
+    pub signs: Vec<SignInstance>,
+    /// One decision per system.
+    pub decisions: Vec<Decision>,
+    /// What is known to be in place or not, per system.
+    pub steps: Vec<StepView>,
+    /// Messages, counted.
+    pub messages: MessageBooks,
+    /// Series and samples in memory.
+    pub series: usize,
+    /// Samples in memory.
+    pub samples: usize,
+}
+
+/// Whether a source answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceHealth {
+    /// Not asked yet.
+    Unknown,
+    /// Answers.
+    Up,
+    /// Answers, but a part could not be read.
+    Partial,
+    /// Does not answer.
+    Down,
+}
+
+/// One watched source.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SourceView {
+    /// `host`, `postgres` or `scrape`.
+    pub kind: String,
+    /// Name for people: address without credentials.
+    pub name: String,
+    /// Labels job and instance.
+    pub labels: Labels,
+    /// Whether it answers.
+    pub health: SourceHealth,
+    /// State in a sentence: version and role, or why it does not answer.
+    pub detail: String,
+    /// What would mend it, where known.
+    pub fix: Option<String>,
+    /// Last time it was asked.
+    pub last: Option<Timestamp>,
+    /// How long that took, in seconds.
+    pub seconds: f64,
+    /// Samples it brought.
+    pub samples: u64,
+    /// Slots that were skipped because the one before was still running.
+    pub missed: u64,
+    /// How often it is asked, in seconds.
+    pub interval_seconds: f64,
+}
+
+/// Something that is not seen.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Blind {
+    /// What is not seen.
+    pub what: String,
+    /// Why not.
+    pub why: String,
+    /// The one line that would fix it.
+    pub fix: String,
+}
+
+/// One rule group.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GroupView {
+    /// Name.
+    pub name: String,
+    /// File it comes from; `shipped:` in front for those in the binary.
+    pub file: String,
+    /// Evaluation interval in seconds.
+    pub interval_seconds: f64,
+    /// Last evaluation.
+    pub last: Option<Timestamp>,
+    /// How long that took, in seconds.
+    pub seconds: f64,
+    /// Iterations that were skipped.
+    pub missed: u64,
+    /// Its rules, in order.
+    pub rules: Vec<RuleView>,
+}
+
+/// Alerting or recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RuleKind {
+    /// `alert:`
+    Alerting,
+    /// `record:`
+    Recording,
+}
+
+/// One rule.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RuleView {
+    /// `alert:` or `record:`.
+    pub name: String,
+    /// Which of the two.
+    pub kind: RuleKind,
+    /// Expression.
+    pub expr: String,
+    /// `for`, in seconds.
+    pub for_seconds: f64,
+    /// `keep_firing_for`, in seconds.
+    pub keep_firing_for_seconds: f64,
+    /// Labels as written.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations as written.
+    pub annotations: BTreeMap<String, String>,
+    /// `ok`, `err`, `blind`, `warming` or `unknown`.
+    pub health: String,
+    /// Why it is not ok.
+    pub last_error: Option<String>,
+}
+
+/// What is known of one step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepView {
+    /// System; empty when there is one.
+    pub system: String,
+    /// Step id.
+    pub id: String,
+    /// Title.
+    pub title: String,
+    /// `present`, `absent`, `not-observed` or `unknown`.
+    pub state: String,
+    /// How that is known.
+    pub because: String,
+}
+
+/// The outbox's books: `enqueued = delivered + folded + dead + pending` always.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct MessageBooks {
+    /// Put into the outbox.
+    pub enqueued: u64,
+    /// Accepted by a receiver.
+    pub delivered: u64,
+    /// Folded into another message.
+    pub folded: u64,
+    /// Given up, kept for a person.
+    pub dead: u64,
+    /// Waiting.
+    pub pending: u64,
+}

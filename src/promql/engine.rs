@@ -1,0 +1,378 @@
+//! The engine: texts in, answers out.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::model::{
+    Answer, Labels, Querier, QueryError, Sample, SeriesSource, Timestamp, Value, VectorSample,
+};
+
+use super::ast::{Expr, ValueType};
+use super::eval::value::{Element, Point, SeriesPoints, without_metadata};
+use super::eval::{Eval, Evaluation, Times};
+use super::needs::LOOKBACK;
+use super::parse::{ParseOptions, parse_with};
+
+/// Called when a query starts; what it returns is true once the query has run for too long.
+pub type StartDeadline = Arc<dyn Fn() -> Box<dyn Fn() -> bool> + Send + Sync>;
+
+/// What an engine is told once.
+#[derive(Clone)]
+pub struct EngineOptions {
+    /// How far an instant selector looks back.
+    pub lookback: Duration,
+    /// Step of a subquery that names none.
+    pub default_step: Duration,
+    /// Most samples that a query may look at.
+    pub max_samples: usize,
+    /// Most steps of a range query.
+    pub max_points: usize,
+    /// Most expressions kept parsed.
+    pub max_parsed: usize,
+    /// Bounds the time of a query.
+    pub deadline: Option<StartDeadline>,
+    /// Language switches.
+    pub parse: ParseOptions,
+    /// Metric names are removed at the end of the query instead of by each function. Off in a
+    /// released Prometheus.
+    pub delayed_name_removal: bool,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        EngineOptions {
+            lookback: LOOKBACK,
+            default_step: Duration::from_secs(60),
+            max_samples: 50_000_000,
+            max_points: 11_000,
+            max_parsed: 20_000,
+            deadline: None,
+            parse: ParseOptions::default(),
+            delayed_name_removal: false,
+        }
+    }
+}
+
+impl fmt::Debug for EngineOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EngineOptions")
+            .field("lookback", &self.lookback)
+            .field("default_step", &self.default_step)
+            .field("max_samples", &self.max_samples)
+            .field("max_points", &self.max_points)
+            .field("max_parsed", &self.max_parsed)
+            .field("deadline", &self.deadline.is_some())
+            .field("parse", &self.parse)
+            .field("delayed_name_removal", &self.delayed_name_removal)
+            .finish()
+    }
+}
+
+impl EngineOptions {
+    pub(crate) fn lookback_millis(&self) -> i64 {
+        i64::try_from(self.lookback.as_millis()).unwrap_or(i64::MAX)
+    }
+
+    /// At least 1.
+    pub(crate) fn default_step_millis(&self) -> i64 {
+        i64::try_from(self.default_step.as_millis())
+            .unwrap_or(i64::MAX)
+            .max(1)
+    }
+}
+
+/// A result that may hold native histograms.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// A number.
+    Scalar(f64),
+    /// A string.
+    String(String),
+    /// An instant vector, in the order of the query.
+    Vector(Vec<Element>),
+    /// Series sorted by labels.
+    Matrix(Vec<SeriesPoints>),
+}
+
+/// An outcome with what must be said beside it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluated {
+    /// The result.
+    pub outcome: Outcome,
+    /// Annotations of level warning.
+    pub warnings: Vec<String>,
+    /// Annotations of level info.
+    pub infos: Vec<String>,
+    /// Series read.
+    pub series_read: usize,
+}
+
+/// Answers queries from one source.
+pub struct Engine {
+    source: Arc<dyn SeriesSource>,
+    options: EngineOptions,
+    parsed: Mutex<HashMap<String, Arc<Expr>>>,
+}
+
+impl Engine {
+    /// An engine over `source`.
+    pub fn new(source: Arc<dyn SeriesSource>, options: EngineOptions) -> Engine {
+        Engine {
+            source,
+            options,
+            parsed: Mutex::default(),
+        }
+    }
+
+    /// The options it was made with.
+    pub fn options(&self) -> &EngineOptions {
+        &self.options
+    }
+
+    /// Evaluates `expr` at every `step` from `start` to `end` inclusive; the value is a matrix,
+    /// its series sorted by labels.
+    pub fn range(
+        &self,
+        expr: &str,
+        start: Timestamp,
+        end: Timestamp,
+        step: Duration,
+    ) -> Result<Answer, QueryError> {
+        answer(self.evaluate_range(expr, start, end, step)?)
+    }
+
+    /// Evaluates `expr` at `t`, native histograms included.
+    pub fn evaluate(&self, expr: &str, t: Timestamp) -> Result<Evaluated, QueryError> {
+        let tree = self.tree(expr)?;
+        let t = t.millis();
+        let times = Times {
+            start: t,
+            end: t,
+            step: 0,
+        };
+        let evaluation = Evaluation::prepare(&*self.source, &self.options, expr, &tree, times)?;
+        let outcome = match tree.value_type() {
+            ValueType::Scalar => Outcome::Scalar(evaluation.scalar(&tree, t)?),
+            ValueType::String => Outcome::String(tree.as_string().unwrap_or_default().to_owned()),
+            ValueType::Vector => Outcome::Vector(finish(evaluation.vector(&tree, t)?)?),
+            ValueType::Matrix => {
+                let mut series: Vec<SeriesPoints> = Vec::new();
+                for window in evaluation.windows(&tree, t)?.series {
+                    let floats = window
+                        .floats
+                        .iter()
+                        .map(|s| (s.t.millis(), Point::Float(s.v)));
+                    let histograms = window
+                        .histograms
+                        .iter()
+                        .map(|(t, h)| (*t, Point::Histogram(h.clone())));
+                    let mut points: Vec<_> = floats.chain(histograms).collect();
+                    points.sort_by_key(|p| p.0);
+                    let labels = if window.drop_name {
+                        without_metadata(&window.labels)
+                    } else {
+                        window.labels
+                    };
+                    series.push(SeriesPoints { labels, points });
+                }
+                series.sort_by(|a, b| a.labels.cmp(&b.labels));
+                Outcome::Matrix(series)
+            }
+        };
+        Ok(evaluated(evaluation, outcome))
+    }
+
+    /// Evaluates a range query, native histograms included.
+    pub fn evaluate_range(
+        &self,
+        expr: &str,
+        start: Timestamp,
+        end: Timestamp,
+        step: Duration,
+    ) -> Result<Evaluated, QueryError> {
+        let tree = self.tree(expr)?;
+        let (start, end) = (start.millis(), end.millis());
+        let step = i64::try_from(step.as_millis()).unwrap_or(i64::MAX);
+        if step == 0 {
+            return Err(QueryError::Execution(
+                "the step of a range query must be at least 1ms".to_owned(),
+            ));
+        }
+        if end < start {
+            return Err(QueryError::Execution(
+                "the end of a range query must not be before its start".to_owned(),
+            ));
+        }
+        let points = end.saturating_sub(start) / step + 1;
+        if usize::try_from(points).map_or(true, |p| p > self.options.max_points) {
+            return Err(QueryError::Limit(format!(
+                "a range query of {points} steps is over the limit of {}: use a longer step",
+                self.options.max_points
+            )));
+        }
+        if !matches!(tree.value_type(), ValueType::Scalar | ValueType::Vector) {
+            return Err(QueryError::Execution(format!(
+                "invalid expression type {:?} for range query, must be scalar or instant vector",
+                tree.value_type().to_string()
+            )));
+        }
+        let times = Times { start, end, step };
+        let evaluation = Evaluation::prepare(&*self.source, &self.options, expr, &tree, times)?;
+        let mut rows = Rows::default();
+        let mut t = start;
+        while t <= end {
+            if tree.value_type() == ValueType::Scalar {
+                let v = evaluation.scalar(&tree, t)?;
+                rows.add(t, Element::float(Labels::empty(), v));
+            } else {
+                let vector = evaluation.vector(&tree, t)?;
+                evaluation.spend(vector.len())?;
+                for element in vector {
+                    rows.add(t, element);
+                }
+            }
+            t = t.saturating_add(step);
+        }
+        let outcome = Outcome::Matrix(rows.finish()?);
+        Ok(evaluated(evaluation, outcome))
+    }
+
+    /// The tree of `expr`, parsed at most once while it stays in the cache.
+    fn tree(&self, expr: &str) -> Eval<Arc<Expr>> {
+        let lock = || self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tree) = lock().get(expr) {
+            return Ok(tree.clone());
+        }
+        let tree = parse_with(expr, self.options.parse)
+            .map(Arc::new)
+            .map_err(|e| QueryError::Parse(e.to_string()))?;
+        let mut parsed = lock();
+        if parsed.len() >= self.options.max_parsed {
+            parsed.clear();
+        }
+        parsed.insert(expr.to_owned(), tree.clone());
+        Ok(tree)
+    }
+}
+
+impl Querier for Engine {
+    fn instant(&self, expr: &str, t: Timestamp) -> Result<Answer, QueryError> {
+        answer(self.evaluate(expr, t)?)
+    }
+}
+
+/// The rows of a range result while it is built.
+#[derive(Default)]
+struct Rows {
+    by_labels: BTreeMap<Labels, (bool, Vec<(i64, Point)>)>,
+}
+
+impl Rows {
+    fn add(&mut self, t: i64, element: Element) {
+        let row = self.by_labels.entry(element.labels).or_default();
+        row.0 |= element.drop_name;
+        row.1.push((t, element.point));
+    }
+
+    /// Removes the names that are to go, and joins the rows that become one.
+    fn finish(self) -> Eval<Vec<SeriesPoints>> {
+        let mut joined: BTreeMap<Labels, Vec<(i64, Point)>> = BTreeMap::new();
+        for (labels, (drop_name, points)) in self.by_labels {
+            let labels = if drop_name {
+                without_metadata(&labels)
+            } else {
+                labels
+            };
+            joined.entry(labels).or_default().extend(points);
+        }
+        let mut out = Vec::with_capacity(joined.len());
+        for (labels, mut points) in joined {
+            points.sort_by_key(|p| p.0);
+            if points.windows(2).any(|w| w[0].0 == w[1].0) {
+                return Err(super::eval::duplicates());
+            }
+            out.push(SeriesPoints { labels, points });
+        }
+        Ok(out)
+    }
+}
+
+/// Removes the names that are to go.
+fn finish(mut vector: Vec<Element>) -> Eval<Vec<Element>> {
+    let mut any = false;
+    for element in &mut vector {
+        if std::mem::take(&mut element.drop_name) {
+            any = true;
+            element.labels = without_metadata(&element.labels);
+        }
+    }
+    if any && super::eval::group::has_duplicates(vector.iter().map(|e| &e.labels)) {
+        return Err(super::eval::duplicates());
+    }
+    Ok(vector)
+}
+
+fn evaluated(evaluation: Evaluation<'_>, outcome: Outcome) -> Evaluated {
+    let series_read = evaluation.series_read;
+    let (warnings, infos) = evaluation.notes.into_parts();
+    Evaluated {
+        outcome,
+        warnings,
+        infos,
+        series_read,
+    }
+}
+
+/// As the rooms that know floats only take it.
+fn answer(evaluated: Evaluated) -> Result<Answer, QueryError> {
+    let float = |point: &Point| match point {
+        Point::Float(v) => Ok(*v),
+        Point::Histogram(_) => Err(QueryError::Execution(
+            "the result holds native histograms, which can only be used inside an expression: \
+             apply histogram_quantile(), histogram_count() or the like"
+                .to_owned(),
+        )),
+    };
+    let value = match evaluated.outcome {
+        Outcome::Scalar(v) => Value::Scalar(v),
+        Outcome::String(s) => Value::String(s),
+        Outcome::Vector(vector) => Value::Vector(
+            vector
+                .into_iter()
+                .map(|e| {
+                    Ok(VectorSample {
+                        value: float(&e.point)?,
+                        labels: e.labels,
+                    })
+                })
+                .collect::<Result<_, QueryError>>()?,
+        ),
+        Outcome::Matrix(series) => Value::Matrix(
+            series
+                .into_iter()
+                .map(|s| {
+                    let samples = s
+                        .points
+                        .iter()
+                        .map(|(t, p)| {
+                            Ok(Sample {
+                                t: Timestamp(*t),
+                                v: float(p)?,
+                            })
+                        })
+                        .collect::<Result<_, QueryError>>()?;
+                    Ok((s.labels, samples))
+                })
+                .collect::<Result<_, QueryError>>()?,
+        ),
+    };
+    Ok(Answer {
+        value,
+        warnings: evaluated.warnings,
+        infos: evaluated.infos,
+        partial: false,
+        series_read: evaluated.series_read,
+    })
+}

@@ -1,0 +1,482 @@
+//! Walks a tree at one time.
+//!
+//! What must stay true: samples are read from the source once per selector and query, before
+//! anything is computed; every sample looked at is paid for from the budget; a subquery evaluates
+//! its inner expression at most once per step.
+
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::model::{Labels, QueryError, Sample, SeriesSource, Timestamp, is_stale_nan};
+
+use super::ast::{At, BinaryOp, Expr, ExprKind, Length, Selector, Shift, Subquery};
+use super::engine::EngineOptions;
+
+mod aggregate;
+mod binary;
+mod call;
+pub(crate) mod group;
+pub(crate) mod notes;
+pub(crate) mod sum;
+pub(crate) mod value;
+
+use notes::Notes;
+use value::{Element, HistogramAt, Point, Vector, Window, Windows, without_metadata};
+
+pub(crate) type Eval<T> = Result<T, QueryError>;
+
+/// The times of a query in milliseconds; `step` is 0 for an instant query.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    pub(crate) start: i64,
+    pub(crate) end: i64,
+    pub(crate) step: i64,
+}
+
+/// One query under way.
+pub(crate) struct Evaluation<'q> {
+    options: &'q EngineOptions,
+    times: Times,
+    loaded: Vec<Vec<Loaded>>,
+    results: Vec<RefCell<Steps>>,
+    pub(crate) notes: Notes<'q>,
+    spent: Cell<usize>,
+    checked_at: Cell<usize>,
+    late: Option<Box<dyn Fn() -> bool>>,
+    pub(crate) series_read: usize,
+}
+
+/// A series with what a selector reads of it.
+struct Loaded {
+    labels: Labels,
+    floats: Vec<Sample>,
+    histograms: Vec<HistogramAt>,
+}
+
+/// A subquery's inner results by time.
+type Steps = BTreeMap<i64, Arc<Vector>>;
+
+impl<'q> Evaluation<'q> {
+    /// Reads what `expr` selects.
+    pub(crate) fn prepare(
+        source: &dyn SeriesSource,
+        options: &'q EngineOptions,
+        text: &'q str,
+        expr: &Expr,
+        times: Times,
+    ) -> Eval<Self> {
+        let mut evaluation = Evaluation {
+            options,
+            times,
+            loaded: Vec::new(),
+            results: Vec::new(),
+            notes: Notes::new(text),
+            spent: Cell::new(0),
+            checked_at: Cell::new(0),
+            late: options.deadline.as_ref().map(|start| start()),
+            series_read: 0,
+        };
+        evaluation.load(source, expr, times.start, times.end)?;
+        Ok(evaluation)
+    }
+
+    /// The instant vector of `expr` at `t`.
+    pub(crate) fn vector(&self, expr: &Expr, t: i64) -> Eval<Vector> {
+        match &expr.kind {
+            ExprKind::Paren(e) => self.vector(e, t),
+            ExprKind::Unary { negative, expr: e } => self.unary(*negative, e, t),
+            ExprKind::Binary(b) => self.binary(b, expr.span, t),
+            ExprKind::Aggregate(a) => self.aggregate(a, t),
+            ExprKind::Call(c) => self.call(c, expr.span, t),
+            ExprKind::Selector(s) => Ok(self
+                .instant(s, t)?
+                .into_iter()
+                .map(|(element, _)| element)
+                .collect()),
+            ExprKind::Number(_)
+            | ExprKind::String(_)
+            | ExprKind::Range { .. }
+            | ExprKind::Subquery(_) => Err(not_a("an instant vector")),
+        }
+    }
+
+    /// The number of `expr` at `t`.
+    pub(crate) fn scalar(&self, expr: &Expr, t: i64) -> Eval<f64> {
+        match &expr.kind {
+            ExprKind::Number(v) => Ok(*v),
+            ExprKind::Paren(e) => self.scalar(e, t),
+            ExprKind::Unary { negative, expr: e } => {
+                let v = self.scalar(e, t)?;
+                Ok(if *negative { -v } else { v })
+            }
+            ExprKind::Binary(b) => {
+                let (left, right) = (self.scalar(&b.left, t)?, self.scalar(&b.right, t)?);
+                Ok(binary::of_floats(b.op, left, right))
+            }
+            ExprKind::Call(c) => self.scalar_call(c, t),
+            ExprKind::String(_)
+            | ExprKind::Aggregate(_)
+            | ExprKind::Selector(_)
+            | ExprKind::Range { .. }
+            | ExprKind::Subquery(_) => Err(not_a("a scalar")),
+        }
+    }
+
+    /// The samples of a range selector or subquery for the evaluation at `t`.
+    pub(crate) fn windows(&self, expr: &Expr, t: i64) -> Eval<Windows<'_>> {
+        let windows = match &expr.bare().kind {
+            ExprKind::Range { selector, range } => self.selected(selector, range, t)?,
+            ExprKind::Subquery(s) => self.subquery(s, t)?,
+            ExprKind::Number(_)
+            | ExprKind::String(_)
+            | ExprKind::Paren(_)
+            | ExprKind::Unary { .. }
+            | ExprKind::Binary(_)
+            | ExprKind::Aggregate(_)
+            | ExprKind::Call(_)
+            | ExprKind::Selector(_) => return Err(not_a("a range vector")),
+        };
+        for window in &windows.series {
+            self.spend(window.len())?;
+        }
+        Ok(windows)
+    }
+
+    /// Elements of a selector at `t`, each with the time of its sample.
+    fn instant(&self, selector: &Selector, t: i64) -> Eval<Vec<(Element, i64)>> {
+        let at = self.shifted(&selector.shift, t)?;
+        let oldest = at.saturating_sub(self.options.lookback_millis());
+        let mut out = Vec::new();
+        for series in &self.loaded[selector.id] {
+            let floats = upto(&series.floats, at, |s| s.t.millis());
+            let histograms = upto(&series.histograms, at, |h| h.0);
+            let float = floats.last().map(|s| (s.t.millis(), s.v));
+            let (time, point) = match (float, histograms.last()) {
+                (Some((t, _)), Some((ht, h))) if *ht > t => (*ht, Point::Histogram(h.clone())),
+                (None, Some((ht, h))) => (*ht, Point::Histogram(h.clone())),
+                (Some((t, v)), _) => (t, Point::Float(v)),
+                (None, None) => continue,
+            };
+            let stale = matches!(point, Point::Float(v) if is_stale_nan(v));
+            if time <= oldest || stale {
+                continue;
+            }
+            let element = Element {
+                labels: series.labels.clone(),
+                point,
+                drop_name: false,
+            };
+            out.push((element, time));
+        }
+        self.spend(out.len())?;
+        Ok(out)
+    }
+
+    fn selected(&self, selector: &Selector, range: &Length, t: i64) -> Eval<Windows<'_>> {
+        let to = self.shifted(&selector.shift, t)?;
+        let from = to.saturating_sub(self.positive(range)?);
+        let series = self.loaded[selector.id]
+            .iter()
+            .map(|s| Window {
+                labels: s.labels.clone(),
+                drop_name: false,
+                floats: Cow::Borrowed(within(&s.floats, from, to, |s| s.t.millis())),
+                histograms: Cow::Borrowed(within(&s.histograms, from, to, |h| h.0)),
+            })
+            .filter(|w| !w.is_empty())
+            .collect();
+        Ok(Windows { from, to, series })
+    }
+
+    fn subquery(&self, subquery: &Subquery, t: i64) -> Eval<Windows<'_>> {
+        let to = self.shifted(&subquery.shift, t)?;
+        let range = self.positive(&subquery.range)?;
+        let from = to.saturating_sub(range);
+        let step = match &subquery.step {
+            Some(step) => self.positive(step)?,
+            None => self.options.default_step_millis(),
+        };
+        let steps = usize::try_from(range / step).unwrap_or(usize::MAX);
+        if steps > self.options.max_samples {
+            return Err(QueryError::Limit(format!(
+                "subquery of {steps} steps is over the limit of {} samples a query",
+                self.options.max_samples
+            )));
+        }
+        let mut at = from.div_euclid(step).saturating_add(1).saturating_mul(step);
+        let mut series: Vec<Window<'_>> = Vec::new();
+        let mut groups = group::Groups::new(group::Key::All);
+        while at <= to {
+            let vector = self.step_of(subquery, at)?;
+            for element in vector.iter() {
+                let (i, new) = groups.insert(&element.labels);
+                if new {
+                    series.push(Window {
+                        labels: element.labels.clone(),
+                        drop_name: false,
+                        floats: Cow::Owned(Vec::new()),
+                        histograms: Cow::Owned(Vec::new()),
+                    });
+                }
+                series[i].drop_name |= element.drop_name;
+                match &element.point {
+                    Point::Float(v) => series[i].floats.to_mut().push(Sample {
+                        t: Timestamp(at),
+                        v: *v,
+                    }),
+                    Point::Histogram(h) => series[i].histograms.to_mut().push((at, h.clone())),
+                }
+            }
+            at = at.saturating_add(step);
+        }
+        // What lies before this window is not asked for again by a later step.
+        if subquery.shift.at.is_none() {
+            let mut known = self.results[subquery.id].borrow_mut();
+            if known.len() > 2 * steps + 2 {
+                *known = known.split_off(&from);
+            }
+        }
+        Ok(Windows { from, to, series })
+    }
+
+    fn step_of(&self, subquery: &Subquery, at: i64) -> Eval<Arc<Vector>> {
+        let known = self.results[subquery.id].borrow().get(&at).cloned();
+        if let Some(vector) = known {
+            return Ok(vector);
+        }
+        self.spend(1)?;
+        let vector = Arc::new(self.vector(&subquery.expr, at)?);
+        self.results[subquery.id]
+            .borrow_mut()
+            .insert(at, vector.clone());
+        Ok(vector)
+    }
+
+    fn unary(&self, negative: bool, expr: &Expr, t: i64) -> Eval<Vector> {
+        let mut vector = self.vector(expr, t)?;
+        if !negative {
+            return Ok(vector);
+        }
+        for element in &mut vector {
+            element.point = match &element.point {
+                Point::Float(v) => Point::Float(-v),
+                Point::Histogram(_) => return Err(unsupported("unary minus")),
+            };
+        }
+        self.nameless(vector)
+    }
+
+    /// Removes the metric names, or marks them to be removed at the end; an error when that makes
+    /// label sets equal.
+    fn nameless(&self, mut vector: Vector) -> Eval<Vector> {
+        for element in &mut vector {
+            self.drop_name(element);
+        }
+        self.unique(vector)
+    }
+
+    fn drop_name(&self, element: &mut Element) {
+        if self.options.delayed_name_removal {
+            element.drop_name = true;
+        } else {
+            element.labels = without_metadata(&element.labels);
+        }
+    }
+
+    fn unique(&self, vector: Vector) -> Eval<Vector> {
+        if group::has_duplicates(vector.iter().map(|e| &e.labels)) {
+            return Err(duplicates());
+        }
+        Ok(vector)
+    }
+
+    /// Where a selector or subquery evaluated at `t` ends.
+    fn shifted(&self, shift: &Shift, t: i64) -> Eval<i64> {
+        let at = match shift.at {
+            None => t,
+            Some(At::Start) => self.times.start,
+            Some(At::End) => self.times.end,
+            Some(At::Time(at)) => at,
+        };
+        match &shift.offset {
+            None => Ok(at),
+            Some(offset) => Ok(at.saturating_sub(self.length(offset)?)),
+        }
+    }
+
+    /// A length in milliseconds.
+    fn length(&self, length: &Length) -> Eval<i64> {
+        length
+            .millis(
+                self.times.step,
+                self.times.end.saturating_sub(self.times.start),
+            )
+            .ok_or_else(|| QueryError::Execution(format!("duration {length} is out of range here")))
+    }
+
+    fn positive(&self, length: &Length) -> Eval<i64> {
+        match self.length(length)? {
+            ms if ms > 0 => Ok(ms),
+            _ => Err(QueryError::Execution(format!(
+                "duration must be greater than 0, but {length} is not"
+            ))),
+        }
+    }
+
+    /// Pays for `samples` looked at; an error when the budget or the time is used up.
+    pub(crate) fn spend(&self, samples: usize) -> Eval<()> {
+        const CHECK_EVERY: usize = 4096;
+        let spent = self.spent.get().saturating_add(samples.max(1));
+        self.spent.set(spent);
+        if spent > self.options.max_samples {
+            return Err(QueryError::Limit(format!(
+                "query looks at more than the limit of {} samples",
+                self.options.max_samples
+            )));
+        }
+        if spent - self.checked_at.get() >= CHECK_EVERY {
+            self.checked_at.set(spent);
+            if self.late.as_ref().is_some_and(|late| late()) {
+                return Err(QueryError::Limit(
+                    "query took longer than its deadline".to_owned(),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the selectors under `expr`, which is evaluated at times `start..=end`.
+    fn load(&mut self, source: &dyn SeriesSource, expr: &Expr, start: i64, end: i64) -> Eval<()> {
+        let (mut start, mut end) = (start, end);
+        let shift = if let ExprKind::Subquery(s) = &expr.kind {
+            Some(&s.shift)
+        } else {
+            expr.selector().map(|s| &s.shift)
+        };
+        if let Some(shift) = shift {
+            (start, end) = (self.shifted(shift, start)?, self.shifted(shift, end)?);
+        }
+        match &expr.kind {
+            ExprKind::Selector(s) => {
+                let from = start.saturating_sub(self.options.lookback_millis());
+                self.read(source, s, from, end, false);
+            }
+            ExprKind::Range { selector, range } => {
+                let from = start.saturating_sub(self.positive(range)?);
+                self.read(source, selector, from, end, true);
+            }
+            ExprKind::Subquery(s) => {
+                start = start.saturating_sub(self.positive(&s.range)?);
+                while self.results.len() <= s.id {
+                    self.results.push(RefCell::default());
+                }
+            }
+            ExprKind::Number(_)
+            | ExprKind::String(_)
+            | ExprKind::Paren(_)
+            | ExprKind::Unary { .. }
+            | ExprKind::Binary(_)
+            | ExprKind::Aggregate(_)
+            | ExprKind::Call(_) => {}
+        }
+        for child in expr.children() {
+            self.load(source, child, start, end)?;
+        }
+        Ok(())
+    }
+
+    fn read(
+        &mut self,
+        source: &dyn SeriesSource,
+        selector: &Selector,
+        from: i64,
+        to: i64,
+        range: bool,
+    ) {
+        let (from, to) = (Timestamp(from), Timestamp(to));
+        let mut loaded: Vec<Loaded> = source
+            .select(&selector.matchers, from, to)
+            .into_iter()
+            .map(|s| Loaded {
+                labels: s.labels,
+                floats: s.samples,
+                histograms: Vec::new(),
+            })
+            .collect();
+        let histograms = source.select_histograms(&selector.matchers, from, to);
+        if !histograms.is_empty() {
+            for series in histograms {
+                let samples = series.samples.into_iter().map(|(t, h)| (t.millis(), h));
+                match loaded.binary_search_by(|l| l.labels.cmp(&series.labels)) {
+                    Ok(i) => loaded[i].histograms = samples.collect(),
+                    Err(i) => loaded.insert(
+                        i,
+                        Loaded {
+                            labels: series.labels,
+                            floats: Vec::new(),
+                            histograms: samples.collect(),
+                        },
+                    ),
+                }
+            }
+        }
+        if range {
+            for series in &mut loaded {
+                series.floats.retain(|s| !is_stale_nan(s.v));
+            }
+        }
+        if loaded.is_empty()
+            && let Some(warning) = source.unkept(&selector.matchers)
+        {
+            self.notes.warn_plain(warning);
+        }
+        self.series_read += loaded.len();
+        while self.loaded.len() <= selector.id {
+            self.loaded.push(Vec::new());
+        }
+        self.loaded[selector.id] = loaded;
+    }
+}
+
+/// Elements up to `to`.
+fn upto<T>(items: &[T], to: i64, time: impl Fn(&T) -> i64) -> &[T] {
+    // Mostly all of them are.
+    match items.last() {
+        Some(last) if time(last) > to => &items[..items.partition_point(|i| time(i) <= to)],
+        _ => items,
+    }
+}
+
+/// Elements at `from < t <= to`.
+fn within<T>(items: &[T], from: i64, to: i64, time: impl Fn(&T) -> i64) -> &[T] {
+    let items = upto(items, to, &time);
+    match items.first() {
+        Some(first) if time(first) <= from => &items[items.partition_point(|i| time(i) <= from)..],
+        _ => items,
+    }
+}
+
+pub(crate) fn duplicates() -> QueryError {
+    QueryError::Execution("vector cannot contain metrics with the same labelset".to_owned())
+}
+
+/// For what the type check at parse time rules out.
+fn not_a(what: &str) -> QueryError {
+    QueryError::Execution(format!("BUG: an expression was taken for {what}"))
+}
+
+pub(crate) fn unsupported(what: &str) -> QueryError {
+    QueryError::Execution(format!("native histograms are not supported in {what} yet"))
+}
+
+/// 1 or 0.
+fn truth(v: bool) -> f64 {
+    if v { 1.0 } else { 0.0 }
+}
+
+/// True when the operator's result is no longer the metric.
+fn changes_meaning(op: BinaryOp) -> bool {
+    !op.is_comparison() && !op.is_set()
+}

@@ -1,0 +1,366 @@
+//! Aggregations.
+
+use crate::model::QueryError;
+
+use super::super::ast::{Aggregate, AggregateOp, Span};
+use super::super::display;
+use super::super::functions::labels::{check_name, count_text};
+use super::call::{as_float, by_value};
+use super::group::{Groups, Key};
+use super::sum::{Kahan, Mean, quantile};
+use super::value::{Element, Point, Vector};
+use super::{Eval, Evaluation, not_a, unsupported};
+
+impl Evaluation<'_> {
+    pub(super) fn aggregate(&self, a: &Aggregate, t: i64) -> Eval<Vector> {
+        match a.op {
+            AggregateOp::CountValues => self.count_values(a, t),
+            AggregateOp::Topk | AggregateOp::Bottomk | AggregateOp::Limitk => {
+                let Some(k) = self.how_many(a, t)? else {
+                    return Ok(Vec::new());
+                };
+                let vector = self.vector(&a.expr, t)?;
+                Ok(self.pick(a, k, vector))
+            }
+            AggregateOp::LimitRatio => {
+                let Some(ratio) = self.ratio(a, t)? else {
+                    return Ok(Vec::new());
+                };
+                let mut vector = self.vector(&a.expr, t)?;
+                vector.retain(|e| in_ratio(ratio, e.labels.fingerprint()));
+                Ok(vector)
+            }
+            AggregateOp::Quantile => {
+                let (q, span) = self.param(a, t)?;
+                self.check_quantile(q, span);
+                let vector = self.vector(&a.expr, t)?;
+                self.reduce_groups(a, vector, |_| Values { q, all: Vec::new() })
+            }
+            AggregateOp::Sum => self.reduced::<Sum>(a, t),
+            AggregateOp::Avg => self.reduced::<Average>(a, t),
+            AggregateOp::Count => self.reduced::<Count>(a, t),
+            AggregateOp::Group => self.reduced::<Group>(a, t),
+            AggregateOp::Min => self.reduced::<Extreme<false>>(a, t),
+            AggregateOp::Max => self.reduced::<Extreme<true>>(a, t),
+            AggregateOp::Stddev => self.reduced::<Spread<true>>(a, t),
+            AggregateOp::Stdvar => self.reduced::<Spread<false>>(a, t),
+        }
+    }
+
+    fn reduced<S: State + Default>(&self, a: &Aggregate, t: i64) -> Eval<Vector> {
+        let vector = self.vector(&a.expr, t)?;
+        self.reduce_groups(a, vector, |_| S::default())
+    }
+
+    fn reduce_groups<S: State>(
+        &self,
+        a: &Aggregate,
+        vector: Vector,
+        start: impl Fn(&Element) -> S,
+    ) -> Eval<Vector> {
+        self.spend(vector.len())?;
+        let key = key(a);
+        let mut groups = Groups::new(key);
+        let mut states: Vec<(S, bool)> = Vec::new();
+        for element in &vector {
+            let value = match &element.point {
+                Point::Float(v) => *v,
+                Point::Histogram(_) => match S::HISTOGRAMS {
+                    // What it holds does not matter.
+                    Histograms::Counted => 0.0,
+                    Histograms::Ignored => {
+                        self.note_ignored(a);
+                        continue;
+                    }
+                    Histograms::Unsupported => return Err(unsupported(a.op.as_str())),
+                },
+            };
+            let (group, new) = groups.insert(&element.labels);
+            if new {
+                states.push((start(element), element.drop_name));
+            }
+            states[group].0.add(value);
+        }
+        Ok(states
+            .into_iter()
+            .enumerate()
+            .map(|(i, (state, drop_name))| Element {
+                labels: key.of(groups.first(i)),
+                point: Point::Float(state.value()),
+                drop_name,
+            })
+            .collect())
+    }
+
+    fn note_ignored(&self, a: &Aggregate) {
+        self.notes.info(
+            a.expr.span,
+            &format!("ignored histogram in {} aggregation", a.op.as_str()),
+        );
+    }
+
+    fn param(&self, a: &Aggregate, t: i64) -> Eval<(f64, Span)> {
+        match &a.param {
+            Some(e) => Ok((self.scalar(e, t)?, e.span)),
+            None => Err(not_a("an aggregation with a parameter")),
+        }
+    }
+
+    /// The `k` of topk and its like; `None` when it selects nothing.
+    fn how_many(&self, a: &Aggregate, t: i64) -> Eval<Option<usize>> {
+        let (k, _) = self.param(a, t)?;
+        if k.is_nan() {
+            return Err(QueryError::Execution("Parameter value is NaN".to_owned()));
+        }
+        if k.abs() >= 9_223_372_036_854_775_807.0 {
+            return Err(QueryError::Execution(format!(
+                "Scalar value {} {} int64",
+                display::number(k),
+                if k > 0.0 { "overflows" } else { "underflows" }
+            )));
+        }
+        Ok((k >= 1.0).then_some(k as usize))
+    }
+
+    fn ratio(&self, a: &Aggregate, t: i64) -> Eval<Option<f64>> {
+        let (ratio, span) = self.param(a, t)?;
+        if ratio.is_nan() {
+            return Err(QueryError::Execution("Ratio value is NaN".to_owned()));
+        }
+        let capped = ratio.clamp(-1.0, 1.0);
+        if capped != ratio {
+            self.notes.warn(
+                span,
+                &format!(
+                    "ratio value should be between -1 and 1, got {}, capping to {}",
+                    display::number(ratio),
+                    display::number(capped)
+                ),
+            );
+        }
+        Ok((ratio != 0.0).then_some(capped))
+    }
+
+    /// The first `k` of each group in the order of the operator.
+    fn pick(&self, a: &Aggregate, k: usize, vector: Vector) -> Vector {
+        let mut groups = Groups::new(key(a));
+        let mut picked: Vec<Vector> = Vec::new();
+        for element in vector {
+            if a.op != AggregateOp::Limitk && as_float(&element.point).is_none() {
+                self.note_ignored(a);
+                continue;
+            }
+            let (group, new) = groups.insert(&element.labels);
+            if new {
+                picked.push(Vec::new());
+            }
+            let members = &mut picked[group];
+            if a.op == AggregateOp::Limitk {
+                if members.len() < k {
+                    members.push(element);
+                }
+                continue;
+            }
+            // Kept sorted; an equal value does not push out an earlier one.
+            let descending = a.op == AggregateOp::Topk;
+            let at = members.partition_point(|m| by_value(m, &element, descending).is_le());
+            if at < k {
+                members.insert(at, element);
+                members.truncate(k);
+            }
+        }
+        picked.into_iter().flatten().collect()
+    }
+
+    fn count_values(&self, a: &Aggregate, t: i64) -> Eval<Vector> {
+        let label = a
+            .param
+            .as_ref()
+            .and_then(|p| p.as_string())
+            .ok_or_else(|| not_a("count_values with a label"))?;
+        check_name(label)?;
+        let vector = self.vector(&a.expr, t)?;
+        self.spend(vector.len())?;
+        let key = key(a);
+        let mut groups = Groups::new(Key::All);
+        let mut out: Vector = Vec::new();
+        for element in &vector {
+            let value = match &element.point {
+                Point::Float(v) => count_text(*v),
+                Point::Histogram(_) => return Err(unsupported("count_values")),
+            };
+            let labels = key.of(&element.labels).with(label, &value);
+            let (group, new) = groups.insert(&labels);
+            if new {
+                out.push(Element {
+                    labels,
+                    point: Point::Float(0.0),
+                    drop_name: element.drop_name,
+                });
+            }
+            if let Point::Float(n) = &mut out[group].point {
+                *n += 1.0;
+            }
+        }
+        Ok(out)
+    }
+}
+
+fn key(a: &Aggregate) -> Key<'_> {
+    if a.without {
+        Key::Without(&a.labels)
+    } else {
+        Key::Only(&a.labels)
+    }
+}
+
+/// True when a series is in the chosen share: `ratio` > 0 takes the first share, < 0 the last, so
+/// that r and r-1 complement each other.
+fn in_ratio(ratio: f64, fingerprint: u64) -> bool {
+    // Spreads the high bits, which decide.
+    let mut h = fingerprint;
+    h = (h ^ (h >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    h = (h ^ (h >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    h ^= h >> 33;
+    let place = h as f64 / u64::MAX as f64;
+    if ratio >= 0.0 {
+        place < ratio || ratio >= 1.0
+    } else {
+        place >= 1.0 + ratio
+    }
+}
+
+/// How an aggregation takes native histograms.
+enum Histograms {
+    Counted,
+    Ignored,
+    Unsupported,
+}
+
+/// What an aggregation remembers of one group.
+trait State {
+    const HISTOGRAMS: Histograms;
+    fn add(&mut self, v: f64);
+    fn value(self) -> f64;
+}
+
+#[derive(Default)]
+struct Sum(Kahan);
+
+impl State for Sum {
+    const HISTOGRAMS: Histograms = Histograms::Unsupported;
+
+    fn add(&mut self, v: f64) {
+        self.0.add(v);
+    }
+
+    fn value(self) -> f64 {
+        self.0.total()
+    }
+}
+
+#[derive(Default)]
+struct Average(Mean);
+
+impl State for Average {
+    const HISTOGRAMS: Histograms = Histograms::Unsupported;
+
+    fn add(&mut self, v: f64) {
+        self.0.add(v);
+    }
+
+    fn value(self) -> f64 {
+        self.0.value()
+    }
+}
+
+#[derive(Default)]
+struct Count(f64);
+
+impl State for Count {
+    const HISTOGRAMS: Histograms = Histograms::Counted;
+
+    fn add(&mut self, _: f64) {
+        self.0 += 1.0;
+    }
+
+    fn value(self) -> f64 {
+        self.0
+    }
+}
+
+#[derive(Default)]
+struct Group;
+
+impl State for Group {
+    const HISTOGRAMS: Histograms = Histograms::Counted;
+
+    fn add(&mut self, _: f64) {}
+
+    fn value(self) -> f64 {
+        1.0
+    }
+}
+
+struct Extreme<const MAX: bool>(f64);
+
+impl<const MAX: bool> Default for Extreme<MAX> {
+    fn default() -> Self {
+        Extreme(f64::NAN)
+    }
+}
+
+impl<const MAX: bool> State for Extreme<MAX> {
+    const HISTOGRAMS: Histograms = Histograms::Ignored;
+
+    fn add(&mut self, v: f64) {
+        let better = if MAX { v > self.0 } else { v < self.0 };
+        if better || self.0.is_nan() {
+            self.0 = v;
+        }
+    }
+
+    fn value(self) -> f64 {
+        self.0
+    }
+}
+
+#[derive(Default)]
+struct Spread<const ROOT: bool> {
+    count: f64,
+    mean: f64,
+    squares: f64,
+}
+
+impl<const ROOT: bool> State for Spread<ROOT> {
+    const HISTOGRAMS: Histograms = Histograms::Ignored;
+
+    fn add(&mut self, v: f64) {
+        self.count += 1.0;
+        let delta = v - self.mean;
+        self.mean += delta / self.count;
+        self.squares += delta * (v - self.mean);
+    }
+
+    fn value(self) -> f64 {
+        let variance = self.squares / self.count;
+        if ROOT { variance.sqrt() } else { variance }
+    }
+}
+
+struct Values {
+    q: f64,
+    all: Vec<f64>,
+}
+
+impl State for Values {
+    const HISTOGRAMS: Histograms = Histograms::Ignored;
+
+    fn add(&mut self, v: f64) {
+        self.all.push(v);
+    }
+
+    fn value(mut self) -> f64 {
+        quantile(self.q, &mut self.all)
+    }
+}

@@ -1,0 +1,319 @@
+//! Binary operators.
+
+use crate::model::{Labels, QueryError};
+
+use super::super::ast::{Binary, BinaryOp, Card, Matching, Span, ValueType};
+use super::super::display;
+use super::group::{Groups, Key};
+use super::value::{Element, Point, Vector, without_metadata};
+use super::{Eval, Evaluation, changes_meaning, truth, unsupported};
+
+impl Evaluation<'_> {
+    pub(super) fn binary(&self, b: &Binary, span: Span, t: i64) -> Eval<Vector> {
+        let scalar_left = b.left.value_type() == ValueType::Scalar;
+        if scalar_left || b.right.value_type() == ValueType::Scalar {
+            let (vector, scalar) = if scalar_left {
+                let scalar = self.scalar(&b.left, t)?;
+                (self.vector(&b.right, t)?, scalar)
+            } else {
+                (self.vector(&b.left, t)?, self.scalar(&b.right, t)?)
+            };
+            return self.with_scalar(b, span, vector, scalar, scalar_left);
+        }
+        let left = self.vector(&b.left, t)?;
+        let right = self.vector(&b.right, t)?;
+        self.spend(left.len() + right.len())?;
+        match b.op {
+            BinaryOp::And => Ok(and(left, &right, &b.matching, true)),
+            BinaryOp::Unless => Ok(and(left, &right, &b.matching, false)),
+            BinaryOp::Or => Ok(or(left, right, &b.matching)),
+            BinaryOp::Add
+            | BinaryOp::Sub
+            | BinaryOp::Mul
+            | BinaryOp::Div
+            | BinaryOp::Mod
+            | BinaryOp::Pow
+            | BinaryOp::Atan2
+            | BinaryOp::Equal
+            | BinaryOp::NotEqual
+            | BinaryOp::Greater
+            | BinaryOp::GreaterEqual
+            | BinaryOp::Less
+            | BinaryOp::LessEqual => self.matched(b, span, &left, &right),
+        }
+    }
+
+    fn with_scalar(
+        &self,
+        b: &Binary,
+        span: Span,
+        vector: Vector,
+        scalar: f64,
+        scalar_left: bool,
+    ) -> Eval<Vector> {
+        let mut out = Vec::with_capacity(vector.len());
+        let number = Point::Float(scalar);
+        for mut element in vector {
+            let (left, right) = if scalar_left {
+                (&number, &element.point)
+            } else {
+                (&element.point, &number)
+            };
+            let point = match combine(b.op, left, right)? {
+                Combined::Value(point) => point,
+                Combined::Compared(held) if b.returns_bool => Point::Float(truth(held)),
+                // Filters keep the vector's value, on whichever side it stands.
+                Combined::Compared(true) => element.point.clone(),
+                Combined::Compared(false) => continue,
+                Combined::Incompatible => {
+                    self.note_incompatible(b.op, span, left, right);
+                    continue;
+                }
+            };
+            element.point = point;
+            if changes_meaning(b.op) || b.returns_bool {
+                self.drop_name(&mut element);
+            }
+            out.push(element);
+        }
+        if changes_meaning(b.op) || b.returns_bool {
+            self.unique(out)
+        } else {
+            Ok(out)
+        }
+    }
+
+    fn matched(&self, b: &Binary, span: Span, left: &[Element], right: &[Element]) -> Eval<Vector> {
+        if left.is_empty() || right.is_empty() {
+            return Ok(Vec::new());
+        }
+        let m = &b.matching;
+        // The many side is walked, the one side looked up.
+        let swapped = m.card == Card::OneToMany;
+        let (many, one) = if swapped {
+            (right, left)
+        } else {
+            (left, right)
+        };
+        let mut groups = Groups::new(key(m));
+        for element in one {
+            let (group, new) = groups.insert(&element.labels);
+            if !new {
+                return Err(duplicate_on_one_side(
+                    m,
+                    swapped,
+                    groups.first(group),
+                    &element.labels,
+                ));
+            }
+        }
+        let mut matched = vec![false; one.len()];
+        let mut results = Groups::new(Key::All);
+        let mut out = Vec::new();
+        for element in many {
+            let Some(i) = groups.find(&element.labels) else {
+                continue;
+            };
+            if m.card == Card::OneToOne && std::mem::replace(&mut matched[i], true) {
+                return Err(QueryError::Execution(
+                    "multiple matches for labels: many-to-one matching must be explicit \
+                     (group_left/group_right)"
+                        .to_owned(),
+                ));
+            }
+            let other = &one[i];
+            let (l, r) = if swapped {
+                (other, element)
+            } else {
+                (element, other)
+            };
+            let point = match combine(b.op, &l.point, &r.point)? {
+                Combined::Value(point) => point,
+                Combined::Compared(held) if b.returns_bool => Point::Float(truth(held)),
+                Combined::Compared(true) => l.point.clone(),
+                Combined::Compared(false) => continue,
+                Combined::Incompatible => {
+                    self.note_incompatible(b.op, span, &l.point, &r.point);
+                    continue;
+                }
+            };
+            let mut result = Element {
+                labels: result_labels(&element.labels, &other.labels, b.op, m),
+                point,
+                drop_name: element.drop_name && !changes_meaning(b.op),
+            };
+            if b.returns_bool {
+                self.drop_name(&mut result);
+            }
+            if m.card != Card::OneToOne && !results.insert(&result.labels).1 {
+                return Err(QueryError::Execution(
+                    "multiple matches for labels: grouping labels must ensure unique matches"
+                        .to_owned(),
+                ));
+            }
+            out.push(result);
+        }
+        Ok(out)
+    }
+
+    fn note_incompatible(&self, op: BinaryOp, span: Span, left: &Point, right: &Point) {
+        let name = |p: &Point| match p {
+            Point::Float(_) => "float",
+            Point::Histogram(_) => "histogram",
+        };
+        self.notes.info(
+            span,
+            &format!(
+                "incompatible sample types encountered for binary operator {:?}: {} {} {}",
+                op.as_str(),
+                name(left),
+                op.as_str(),
+                name(right)
+            ),
+        );
+    }
+}
+
+/// What an operator makes of two points.
+enum Combined {
+    Value(Point),
+    Compared(bool),
+    Incompatible,
+}
+
+fn combine(op: BinaryOp, left: &Point, right: &Point) -> Eval<Combined> {
+    match (left, right) {
+        (Point::Float(l), Point::Float(r)) => Ok(if op.is_comparison() {
+            Combined::Compared(compare(op, *l, *r))
+        } else {
+            Combined::Value(Point::Float(of_floats(op, *l, *r)))
+        }),
+        (Point::Histogram(_), Point::Float(_)) if matches!(op, BinaryOp::Mul | BinaryOp::Div) => {
+            Err(unsupported(op.as_str()))
+        }
+        (Point::Float(_), Point::Histogram(_)) if op == BinaryOp::Mul => {
+            Err(unsupported(op.as_str()))
+        }
+        (Point::Histogram(_), Point::Histogram(_))
+            if matches!(
+                op,
+                BinaryOp::Add | BinaryOp::Sub | BinaryOp::Equal | BinaryOp::NotEqual
+            ) =>
+        {
+            Err(unsupported(op.as_str()))
+        }
+        (Point::Histogram(_), _) | (_, Point::Histogram(_)) => Ok(Combined::Incompatible),
+    }
+}
+
+/// The result for two floats; comparisons give 1 or 0.
+pub(super) fn of_floats(op: BinaryOp, l: f64, r: f64) -> f64 {
+    match op {
+        BinaryOp::Add => l + r,
+        BinaryOp::Sub => l - r,
+        BinaryOp::Mul => l * r,
+        BinaryOp::Div => l / r,
+        BinaryOp::Mod => l % r,
+        BinaryOp::Pow => l.powf(r),
+        BinaryOp::Atan2 => l.atan2(r),
+        BinaryOp::Equal
+        | BinaryOp::NotEqual
+        | BinaryOp::Greater
+        | BinaryOp::GreaterEqual
+        | BinaryOp::Less
+        | BinaryOp::LessEqual => truth(compare(op, l, r)),
+        // The type check keeps sets of numbers out.
+        BinaryOp::And | BinaryOp::Or | BinaryOp::Unless => f64::NAN,
+    }
+}
+
+fn compare(op: BinaryOp, l: f64, r: f64) -> bool {
+    match op {
+        BinaryOp::Equal => l == r,
+        BinaryOp::NotEqual => l != r,
+        BinaryOp::Greater => l > r,
+        BinaryOp::GreaterEqual => l >= r,
+        BinaryOp::Less => l < r,
+        BinaryOp::LessEqual => l <= r,
+        BinaryOp::Add
+        | BinaryOp::Sub
+        | BinaryOp::Mul
+        | BinaryOp::Div
+        | BinaryOp::Mod
+        | BinaryOp::Pow
+        | BinaryOp::Atan2
+        | BinaryOp::And
+        | BinaryOp::Or
+        | BinaryOp::Unless => false,
+    }
+}
+
+fn key(m: &Matching) -> Key<'_> {
+    if m.on {
+        Key::Only(&m.labels)
+    } else {
+        Key::Without(&m.labels)
+    }
+}
+
+fn result_labels(many: &Labels, one: &Labels, op: BinaryOp, m: &Matching) -> Labels {
+    let mut labels = if changes_meaning(op) {
+        without_metadata(many)
+    } else {
+        many.clone()
+    };
+    if m.card == Card::OneToOne {
+        if m.on {
+            labels = Key::Only(&m.labels).of(&labels);
+        } else if !m.labels.is_empty() {
+            let names: Vec<&str> = m.labels.iter().map(String::as_str).collect();
+            labels = labels.without(&names);
+        }
+    }
+    if !m.include.is_empty() {
+        let mut builder = labels.to_builder();
+        for name in &m.include {
+            builder.set(name, one.get(name));
+        }
+        labels = builder.build();
+    }
+    labels
+}
+
+fn duplicate_on_one_side(m: &Matching, left: bool, a: &Labels, b: &Labels) -> QueryError {
+    let mut pair = [a, b];
+    pair.sort();
+    QueryError::Execution(format!(
+        "found duplicate series for the match group {} on the {} hand-side of the operation: \
+         [{}, {}];many-to-many matching not allowed: matching labels must be unique on one side",
+        display::braced(&key(m).of(a)),
+        if left { "left" } else { "right" },
+        display::braced(pair[0]),
+        display::braced(pair[1]),
+    ))
+}
+
+/// Elements of `left` that have (or have not) a partner.
+fn and(left: Vector, right: &[Element], m: &Matching, partnered: bool) -> Vector {
+    let mut groups = Groups::new(key(m));
+    for element in right {
+        groups.insert(&element.labels);
+    }
+    left.into_iter()
+        .filter(|e| groups.find(&e.labels).is_some() == partnered)
+        .collect()
+}
+
+fn or(left: Vector, right: Vector, m: &Matching) -> Vector {
+    let mut groups = Groups::new(key(m));
+    for element in &left {
+        groups.insert(&element.labels);
+    }
+    let mut out = left;
+    out.extend(
+        right
+            .into_iter()
+            .filter(|e| groups.find(&e.labels).is_none()),
+    );
+    out
+}

@@ -1,0 +1,515 @@
+//! A rule group: when it is due, and one evaluation of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::alert::{self, Alert, AlertState, Change, ChangeKind, Seen};
+use super::evaluations::{Evaluation, Evaluations, RuleStatus};
+use super::look::{Asker, Counted, Figures, Known, Look, Sighting};
+use super::spec::{AlertSpec, GroupSpec, RuleKind, RuleSpec};
+use crate::config::Missing;
+use crate::model::labels::NAME;
+use crate::model::{Labels, Querier, Timestamp};
+
+/// What an evaluation is given besides the data.
+#[derive(Clone, Copy)]
+pub struct EvalContext<'a> {
+    /// For templates.
+    pub external_labels: &'a BTreeMap<String, String>,
+    /// For templates and links; may be empty.
+    pub external_url: &'a str,
+    /// `rules.missing`
+    pub missing: Missing,
+    /// False until data has come in after a start: then nothing new fires, nothing is resolved,
+    /// and what was restored is held as it is.
+    pub warm: bool,
+    /// Takes what a rule wrote, before the next rule runs, to where the querier reads.
+    pub write: &'a dyn Fn(&Written),
+    /// Time since some fixed moment, for the durations in the log.
+    pub elapsed: &'a dyn Fn() -> Duration,
+    /// Says whether any target exposes a metric of this name, kept or not. When absent, the
+    /// querier is asked, which knows only what is kept.
+    pub known: Option<&'a dyn Fn(&str) -> bool>,
+}
+
+/// What one rule wrote in one evaluation.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Written {
+    /// Time of all samples and markers: the slot less the group's query offset.
+    pub at: Timestamp,
+    /// Recorded series, `ALERTS`, `ALERTS_FOR_STATE`.
+    pub samples: Vec<(Labels, f64)>,
+    /// Series written last time and not this time: they get a stale marker.
+    pub stale: Vec<Labels>,
+}
+
+/// What came of one evaluation of a group.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Outcome {
+    /// Alert changes, in order of rules and labels.
+    pub changes: Vec<Change>,
+    /// Rules that failed, with the reason; their alerts are as they were.
+    pub errors: Vec<(String, String)>,
+    /// Rules that are blind, with what they miss.
+    pub blind: Vec<(String, Vec<String>)>,
+    /// Alerts held because data has not come in yet.
+    pub held: usize,
+}
+
+/// A running group.
+#[derive(Debug, Clone)]
+pub struct Group {
+    pub(super) spec: GroupSpec,
+    pub(super) interval: Duration,
+    pub(super) next: Option<(Timestamp, &'static str)>,
+    pub(super) missed: u64,
+    pub(super) last: Option<(Timestamp, Duration)>,
+    pub(super) rules: Vec<Rule>,
+}
+
+/// A running rule.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    pub(super) spec: RuleSpec,
+    pub(super) alerts: BTreeMap<Labels, Instance>,
+    pub(super) written: BTreeSet<Labels>,
+    pub(super) log: Evaluations,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Instance {
+    pub(super) alert: Alert,
+    pub(super) has_target: bool,
+}
+
+impl Group {
+    /// A group that has not run yet; `default_interval` where the file gives none.
+    pub fn new(spec: GroupSpec, default_interval: Duration) -> Self {
+        let interval = spec.interval.unwrap_or(default_interval);
+        let rules = spec
+            .rules
+            .iter()
+            .map(|r| Rule {
+                spec: r.clone(),
+                alerts: BTreeMap::new(),
+                written: BTreeSet::new(),
+                log: Evaluations::default(),
+            })
+            .collect();
+        Self {
+            spec,
+            interval: interval.max(Duration::from_millis(1)),
+            next: None,
+            missed: 0,
+            last: None,
+            rules,
+        }
+    }
+
+    /// The group as loaded.
+    pub fn spec(&self) -> &GroupSpec {
+        &self.spec
+    }
+
+    /// Time between evaluations.
+    pub fn interval(&self) -> Duration {
+        self.interval
+    }
+
+    /// Its rules in order.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// Slots that passed without an evaluation.
+    pub fn missed(&self) -> u64 {
+        self.missed
+    }
+
+    /// The last slot that was evaluated and how long that took.
+    pub fn last(&self) -> Option<(Timestamp, Duration)> {
+        self.last
+    }
+
+    /// All its alert instances.
+    pub fn alerts(&self) -> impl Iterator<Item = &Alert> {
+        self.rules.iter().flat_map(Rule::alerts)
+    }
+
+    /// The slot at which it runs next, and why then. The first one is the first slot after the
+    /// first call; slots lie at a fixed offset that file and name determine.
+    pub fn next_due(&mut self, now: Timestamp) -> (Timestamp, &'static str) {
+        let following = self.slot_at(now) + self.interval;
+        let (at, why) = match self.next {
+            None => (following, "first slot after the start"),
+            Some((at, _)) if at > following => (following, "the clock was set back"),
+            Some(next) => next,
+        };
+        self.next = Some((at, why));
+        (at, why)
+    }
+
+    /// The slot to evaluate now, if one is due: the latest that has begun. Earlier ones that
+    /// were not evaluated count as missed.
+    pub fn take_due(&mut self, now: Timestamp) -> Option<Timestamp> {
+        let (due, _) = self.next_due(now);
+        if due > now {
+            return None;
+        }
+        let slot = self.slot_at(now);
+        let skipped = slot.since(due).as_millis() / self.interval.as_millis();
+        self.missed += u64::try_from(skipped).unwrap_or(u64::MAX);
+        self.next = Some((slot + self.interval, "next slot"));
+        Some(slot)
+    }
+
+    /// The slot that has begun at `now`.
+    fn slot_at(&self, now: Timestamp) -> Timestamp {
+        let interval = i64::try_from(self.interval.as_millis()).unwrap_or(i64::MAX);
+        let key = Labels::from_pairs([("file", &self.spec.file), ("name", &self.spec.name)]);
+        // The top bits of the hash are mixed best.
+        let hash = i64::try_from(mix(key.fingerprint()) >> 1).unwrap_or(0);
+        let offset = hash % interval;
+        let since = now.millis().saturating_sub(offset);
+        Timestamp(since - since.rem_euclid(interval) + offset)
+    }
+
+    /// Evaluates all rules in order at `slot`. A rule that fails changes nothing of its own.
+    pub fn evaluate(
+        &mut self,
+        querier: &dyn Querier,
+        slot: Timestamp,
+        ctx: &EvalContext<'_>,
+    ) -> Outcome {
+        let mut outcome = Outcome::default();
+        let begun = (ctx.elapsed)();
+        let at = slot - self.spec.query_offset;
+        let group = self.spec.key();
+        let mut asker = Asker::new(querier, ctx, slot, at);
+        for rule in &mut self.rules {
+            let begun = (ctx.elapsed)();
+            let result = match &rule.spec.kind {
+                RuleKind::Record => rule.record(&asker, self.spec.limit),
+                RuleKind::Alert(_) => rule.alert(&mut asker, &group, self.spec.limit, &mut outcome),
+            };
+            let mut run = Evaluation {
+                at: slot,
+                duration: (ctx.elapsed)().saturating_sub(begun),
+                samples: 0,
+                series_read: 0,
+                error: None,
+                warnings: Vec::new(),
+            };
+            match result {
+                Ok(done) => {
+                    run.samples = done.counted.samples;
+                    run.series_read = done.counted.series_read;
+                    run.warnings = done.counted.warnings;
+                    let status = match (ctx.warm, done.missing.is_empty()) {
+                        (false, _) => RuleStatus::Warming,
+                        (true, true) => RuleStatus::Ok,
+                        (true, false) => RuleStatus::Blind,
+                    };
+                    if status == RuleStatus::Blind {
+                        let name = rule.spec.name.clone();
+                        outcome.blind.push((name, done.missing.clone()));
+                    }
+                    rule.log.push(run, status, done.missing);
+                    rule.write(at, done.samples, ctx);
+                }
+                Err(e) => {
+                    outcome.errors.push((rule.spec.name.clone(), e.clone()));
+                    run.error = Some(e);
+                    rule.log.push(run, RuleStatus::Err, Vec::new());
+                }
+            }
+        }
+        self.last = Some((slot, (ctx.elapsed)().saturating_sub(begun)));
+        outcome
+    }
+}
+
+/// What a rule that did not fail has to say.
+struct Done {
+    samples: Vec<(Labels, f64)>,
+    counted: Counted,
+    missing: Vec<String>,
+}
+
+impl Rule {
+    /// The rule as loaded.
+    pub fn spec(&self) -> &RuleSpec {
+        &self.spec
+    }
+
+    /// Its last runs and how it stands.
+    pub fn log(&self) -> &Evaluations {
+        &self.log
+    }
+
+    /// Its alert instances, resolved ones included while they are kept.
+    pub fn alerts(&self) -> impl Iterator<Item = &Alert> {
+        self.alerts.values().map(|i| &i.alert)
+    }
+
+    fn write(&mut self, at: Timestamp, samples: Vec<(Labels, f64)>, ctx: &EvalContext<'_>) {
+        let now: BTreeSet<Labels> = samples.iter().map(|(l, _)| l.clone()).collect();
+        let stale = self.written.difference(&now).cloned().collect();
+        self.written = now;
+        (ctx.write)(&Written { at, samples, stale });
+    }
+
+    fn record(&self, asker: &Asker<'_>, limit: usize) -> Result<Done, String> {
+        let mut counted = Counted::default();
+        let found = asker.vector(&self.spec.expr, &mut counted)?;
+        counted.samples = found.len();
+        let mut series = BTreeMap::new();
+        for sample in found {
+            let mut labels = sample.labels.to_builder();
+            for (name, value) in &self.spec.labels {
+                labels.set(name, value.text());
+            }
+            labels.set(NAME, &self.spec.name);
+            if series.insert(labels.build(), sample.value).is_some() {
+                return Err(
+                    "vector contains metrics with the same labelset after applying rule labels"
+                        .to_owned(),
+                );
+            }
+        }
+        if limit > 0 && series.len() > limit {
+            let n = series.len();
+            return Err(format!("exceeded limit of {limit} with {n} series"));
+        }
+        Ok(Done {
+            samples: series.into_iter().collect(),
+            counted,
+            missing: Vec::new(),
+        })
+    }
+
+    fn alert(
+        &mut self,
+        asker: &mut Asker<'_>,
+        group: &str,
+        limit: usize,
+        outcome: &mut Outcome,
+    ) -> Result<Done, String> {
+        let RuleKind::Alert(spec) = &self.spec.kind else {
+            return Err("not an alert rule".to_owned());
+        };
+        let known: Vec<Known<'_>> = self
+            .alerts
+            .iter()
+            .map(|(labels, i)| Known {
+                labels,
+                firing: i.alert.is_firing(),
+                has_target: i.has_target,
+            })
+            .collect();
+        let look = asker.look(&self.spec, spec, &known)?;
+        let steps = Steps::take(self, spec, look, group, asker);
+        if limit > 0 && steps.active > limit {
+            let n = steps.active;
+            // Prometheus forgets all of the rule's alerts here; nobody shall wait for their end.
+            let alerts = std::mem::take(&mut self.alerts);
+            outcome
+                .changes
+                .extend(alerts.into_values().map(|i| end(i.alert, asker.slot)));
+            return Err(format!("exceeded limit of {limit} with {n} alerts"));
+        }
+        outcome.held += steps.held;
+        outcome.changes.extend(steps.changes);
+        self.alerts = steps.alerts;
+        Ok(Done {
+            samples: self.alert_series(),
+            counted: steps.counted,
+            missing: steps.missing,
+        })
+    }
+
+    /// `ALERTS` and `ALERTS_FOR_STATE` of pending and firing alerts.
+    fn alert_series(&self) -> Vec<(Labels, f64)> {
+        let mut samples = Vec::new();
+        for (labels, instance) in &self.alerts {
+            let (state, active_at) = match instance.alert.state {
+                AlertState::Pending { active_at } => ("pending", active_at),
+                AlertState::Firing { active_at, .. } => ("firing", active_at),
+                AlertState::Resolved { .. } => continue,
+            };
+            let alerts = labels.with(NAME, "ALERTS").with("alertstate", state);
+            samples.push((alerts, 1.0));
+            let since = labels.with(NAME, "ALERTS_FOR_STATE");
+            samples.push((since, active_at.millis().div_euclid(1000) as f64));
+        }
+        samples
+    }
+}
+
+/// The end of an alert whose rule is gone.
+pub fn end(alert: Alert, now: Timestamp) -> Change {
+    let mut alert = alert;
+    let kind = match alert.state {
+        AlertState::Pending { .. } => ChangeKind::Dropped,
+        AlertState::Firing { fired_at, .. } => {
+            alert.state = AlertState::Resolved {
+                fired_at,
+                resolved_at: now,
+            };
+            ChangeKind::Resolved
+        }
+        AlertState::Resolved { .. } => ChangeKind::Expired,
+    };
+    Change { kind, alert }
+}
+
+/// A rule's alerts one evaluation further, beside the old ones.
+#[derive(Default)]
+struct Steps {
+    alerts: BTreeMap<Labels, Instance>,
+    changes: Vec<Change>,
+    active: usize,
+    held: usize,
+    counted: Counted,
+    missing: Vec<String>,
+}
+
+impl Steps {
+    fn take(rule: &Rule, spec: &AlertSpec, look: Look, group: &str, asker: &Asker<'_>) -> Steps {
+        let mut steps = Steps {
+            counted: look.counted,
+            missing: look.missing,
+            ..Steps::default()
+        };
+        for (labels, sighting) in look.seen {
+            let old = rule.alerts.get(&labels);
+            let instance = sighted(rule, spec, &labels, &sighting, old, group);
+            steps.one(spec, old, instance, Seen::Present, asker);
+        }
+        for (labels, (seen, figures)) in look.unseen {
+            if let Some(old) = rule.alerts.get(&labels) {
+                let mut instance = old.clone();
+                if old.alert.is_firing() {
+                    fill(&mut instance.alert, figures);
+                }
+                steps.one(spec, Some(old), instance, seen, asker);
+            }
+        }
+        steps
+    }
+
+    /// Steps one instance; `instance` is what it will be, with the state it had.
+    fn one(
+        &mut self,
+        spec: &AlertSpec,
+        old: Option<&Instance>,
+        mut instance: Instance,
+        seen: Seen,
+        asker: &Asker<'_>,
+    ) {
+        let before = old.map(|o| o.alert.state);
+        let (state, kinds) = if asker.ctx.warm {
+            alert::step(before, seen, spec.timing, asker.slot)
+        } else {
+            self.held += usize::from(matches!(
+                before,
+                Some(AlertState::Pending { .. } | AlertState::Firing { .. })
+            ));
+            (before, Vec::new())
+        };
+        let only_renewed = kinds.is_empty();
+        for kind in kinds {
+            let mut alert = instance.alert.clone();
+            match (kind, before) {
+                // Sent back to pending: the resolve is told with its own state.
+                (ChangeKind::Resolved, Some(AlertState::Firing { fired_at, .. })) => {
+                    alert.state = AlertState::Resolved {
+                        fired_at,
+                        resolved_at: asker.slot,
+                    };
+                }
+                _ => alert.state = state.unwrap_or(alert.state),
+            }
+            self.changes.push(Change { kind, alert });
+        }
+        let Some(state) = state else { return };
+        instance.alert.state = state;
+        if only_renewed
+            && instance.alert.is_firing()
+            && old.is_some_and(|o| differs(&o.alert, &instance.alert))
+        {
+            self.changes.push(Change {
+                kind: ChangeKind::Renewed,
+                alert: instance.alert.clone(),
+            });
+        }
+        self.active += usize::from(!matches!(state, AlertState::Resolved { .. }));
+        self.alerts.insert(instance.alert.labels.clone(), instance);
+    }
+}
+
+fn sighted(
+    rule: &Rule,
+    spec: &AlertSpec,
+    labels: &Labels,
+    sighting: &Sighting,
+    old: Option<&Instance>,
+    group: &str,
+) -> Instance {
+    let mut alert = Alert {
+        group: group.to_owned(),
+        rule: rule.spec.name.clone(),
+        labels: labels.clone(),
+        annotations: sighting.annotations.clone(),
+        // Overwritten by the step; a new instance has no state before it.
+        state: old.map_or(
+            AlertState::Pending {
+                active_at: Timestamp(0),
+            },
+            |o| o.alert.state,
+        ),
+        value: sighting.value,
+        measured: match spec.value {
+            None => Some(sighting.value),
+            Some(_) => old.and_then(|o| o.alert.measured),
+        },
+        limit: old
+            .and_then(|o| o.alert.limit)
+            .filter(|_| spec.limit.is_some()),
+        unit: spec.unit.clone(),
+        threshold: spec.threshold,
+        threshold_from: spec.threshold_from.clone(),
+    };
+    fill(&mut alert, sighting.figures);
+    Instance {
+        alert,
+        has_target: sighting.has_target,
+    }
+}
+
+fn fill(alert: &mut Alert, figures: Figures) {
+    alert.measured = figures.measured.or(alert.measured);
+    alert.limit = figures.limit.or(alert.limit);
+}
+
+fn differs(a: &Alert, b: &Alert) -> bool {
+    let bits = |v: Option<f64>| v.map(f64::to_bits);
+    a.value.to_bits() != b.value.to_bits()
+        || bits(a.measured) != bits(b.measured)
+        || bits(a.limit) != bits(b.limit)
+        || bits(a.threshold) != bits(b.threshold)
+        || a.annotations != b.annotations
+        || a.unit != b.unit
+        || a.threshold_from != b.threshold_from
+        || a.group != b.group
+}
+
+/// Spreads a hash over all bits.
+fn mix(mut h: u64) -> u64 {
+    h = (h ^ (h >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    h = (h ^ (h >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    h ^ (h >> 31)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,25 @@
+//! Expositions over HTTP: one GET per target and pass, read as a stream.
+//!
+//! What must stay true: no line is lost without being counted by reason; a body is never held
+//! whole; a name that nobody selects costs a look at the name and a search for the newline;
+//! labels are split once per series; a target can neither speak for another one nor for us; no
+//! credential reaches another host, a message or a log.
+//!
+//! [`text`] is the grammar of a line, `lines` cuts the stream into lines, `pass` gives them
+//! meaning, [`http`] fetches, [`target`] joins these for one target.
+
+mod failure;
+#[cfg(test)]
+mod fake;
+pub mod http;
+mod lines;
+mod number;
+mod pass;
+pub mod target;
+pub mod text;
+
+pub use failure::Failure;
+pub use http::Client;
+pub use pass::ExporterIdentity;
+pub use target::{Health, Target, TargetError, TargetMeta, TargetStatus};
+pub use text::{BadLine, Format};

@@ -1,0 +1,98 @@
+//! From labels to series.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use super::series::Stored;
+use crate::model::labels::NAME;
+use crate::model::{Labels, MatchOp, Matcher};
+
+/// A series' place; not reused while the store lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct SeriesId(u64);
+
+/// Series by id, by labels and by metric name.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    next: u64,
+    series: BTreeMap<SeriesId, Stored>,
+    by_labels: HashMap<Labels, SeriesId>,
+    by_name: BTreeMap<String, Vec<SeriesId>>,
+}
+
+impl Index {
+    pub(crate) fn len(&self) -> usize {
+        self.series.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Stored> {
+        self.series.values()
+    }
+
+    pub(crate) fn get_mut(&mut self, id: SeriesId) -> Option<&mut Stored> {
+        self.series.get_mut(&id)
+    }
+
+    /// The series with these labels, made if need be; `None` when that would pass `max`.
+    pub(crate) fn get_or_insert(
+        &mut self,
+        labels: &Labels,
+        window: Duration,
+        max: usize,
+    ) -> Option<SeriesId> {
+        if let Some(id) = self.by_labels.get(labels) {
+            return Some(*id);
+        }
+        if self.series.len() >= max {
+            return None;
+        }
+        let id = SeriesId(self.next);
+        self.next += 1;
+        self.by_labels.insert(labels.clone(), id);
+        self.by_name
+            .entry(labels.name().to_owned())
+            .or_default()
+            .push(id);
+        self.series.insert(id, Stored::new(labels.clone(), window));
+        Some(id)
+    }
+
+    /// Keeps the series for which `keep` says so.
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(SeriesId, &mut Stored) -> bool) {
+        let (by_labels, by_name) = (&mut self.by_labels, &mut self.by_name);
+        self.series.retain(|id, stored| {
+            let kept = keep(*id, stored);
+            if !kept {
+                by_labels.remove(&stored.labels);
+                if let Some(ids) = by_name.get_mut(stored.labels.name()) {
+                    ids.retain(|i| i != id);
+                    if ids.is_empty() {
+                        by_name.remove(stored.labels.name());
+                    }
+                }
+            }
+            kept
+        });
+    }
+
+    /// Series that satisfy all matchers, in no promised order.
+    pub(crate) fn select<'a>(
+        &'a self,
+        matchers: &'a [Matcher],
+    ) -> Box<dyn Iterator<Item = &'a Stored> + 'a> {
+        let name = matchers
+            .iter()
+            .find(|m| m.name == NAME && m.op == MatchOp::Equal);
+        let candidates: Box<dyn Iterator<Item = &Stored>> = match name {
+            Some(m) => Box::new(
+                self.by_name
+                    .get(&m.value)
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|id| self.series.get(id)),
+            ),
+            None => Box::new(self.series.values()),
+        };
+        Box::new(candidates.filter(|s| matchers.iter().all(|m| m.matches_labels(&s.labels))))
+    }
+}

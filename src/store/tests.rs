@@ -1,0 +1,147 @@
+use super::*;
+use crate::model::is_stale_nan;
+use crate::model::labels::NAME;
+use crate::model::selection::Need;
+use proptest::prelude::*;
+
+fn series(name: &str, host: &str) -> Labels {
+    Labels::from_pairs([(NAME, name), ("host", host)])
+}
+
+fn need(name: &str, secs: u64) -> Need {
+    Need {
+        matchers: vec![Matcher::equal(NAME, name)],
+        window: Duration::from_secs(secs),
+    }
+}
+
+fn batch(at: i64, new: Vec<(u32, Labels)>, samples: &[(u32, f64)]) -> Batch {
+    let mut b = Batch::new(TargetKey(Arc::from("t")), Timestamp::from_secs(at));
+    b.new = new.into_iter().map(|(r, l)| (Ref(r), l)).collect();
+    b.samples = samples.iter().map(|(r, v)| (Ref(*r), b.at, *v)).collect();
+    b
+}
+
+fn read(store: &Store, name: &str, from: i64, to: i64) -> Vec<Series> {
+    store.select(
+        &[Matcher::equal(NAME, name)],
+        Timestamp::from_secs(from),
+        Timestamp::from_secs(to),
+    )
+}
+
+#[test]
+fn keeps_only_what_is_selected_and_takes_it_up_after_a_new_selection() {
+    let store = Store::new(10);
+    store.select_only(Arc::new(Selection::new(1, vec![need("a", 60)])));
+    let done = store.append(&batch(
+        1,
+        vec![(0, series("a", "x")), (1, series("b", "x"))],
+        &[(0, 1.0), (1, 2.0)],
+    ));
+    assert_eq!((done.stored, done.unselected), (1, 1));
+    assert!(
+        store
+            .unkept(&[Matcher::equal(NAME, "b")])
+            .unwrap()
+            .contains("pin")
+    );
+
+    store.select_only(Arc::new(Selection::new(2, vec![need("b", 60)])));
+    assert!(read(&store, "a", 0, 10).is_empty());
+    assert_eq!(
+        store
+            .append(&batch(2, vec![], &[(0, 1.0), (1, 3.0)]))
+            .stored,
+        1
+    );
+    assert_eq!(
+        read(&store, "b", 0, 10)[0].samples,
+        [Sample {
+            t: Timestamp::from_secs(2),
+            v: 3.0
+        }]
+    );
+}
+
+#[test]
+fn a_vanished_series_and_a_forgotten_target_end_stale() {
+    let store = Store::new(10);
+    store.select_only(Arc::new(Selection::all(1)));
+    store.append(&batch(
+        1,
+        vec![(0, series("a", "x")), (1, series("a", "y"))],
+        &[(0, 1.0), (1, 1.0)],
+    ));
+    let mut second = batch(2, vec![], &[(1, 1.0)]);
+    second.gone = vec![Ref(0)];
+    store.append(&second);
+    assert!(is_stale_nan(read(&store, "a", 1, 2)[0].samples[0].v));
+    store.forget(&TargetKey(Arc::from("t")), Timestamp::from_secs(3));
+    assert!(is_stale_nan(read(&store, "a", 2, 3)[0].samples[0].v));
+}
+
+#[test]
+fn order_duplicates_and_the_cap_are_counted() {
+    let store = Store::new(1);
+    store.select_only(Arc::new(Selection::all(1)));
+    let done = store.append(&batch(
+        5,
+        vec![(0, series("a", "x")), (1, series("a", "y"))],
+        &[(0, 1.0), (1, 1.0)],
+    ));
+    assert_eq!((done.stored, done.capped, done.unselected), (1, 1, 1));
+    assert_eq!(store.append(&batch(4, vec![], &[(0, 1.0)])).out_of_order, 1);
+    assert_eq!(store.append(&batch(5, vec![], &[(0, 2.0)])).duplicates, 1);
+    assert_eq!(
+        store.append(&batch(5, vec![], &[(0, 1.0)])),
+        Appended::default()
+    );
+}
+
+#[test]
+fn windows_bound_what_is_kept_and_old_series_go() {
+    let store = Store::new(10);
+    store.select_only(Arc::new(Selection::new(1, vec![need("a", 1000)])));
+    store.append(&batch(0, vec![(0, series("a", "x"))], &[(0, 0.0)]));
+    for t in 1..=2000 {
+        store.append(&batch(t, vec![], &[(0, 1.0)]));
+    }
+    assert_eq!(store.samples(), 1001);
+    store.prune(Timestamp::from_secs(5000));
+    assert_eq!(store.samples(), 0);
+    // The source still holds its number: its next sample is kept, with the selection's window.
+    assert_eq!(store.append(&batch(5001, vec![], &[(0, 1.0)])).stored, 1);
+}
+
+proptest! {
+    /// The store against the plainest model: a map from labels to samples.
+    #[test]
+    fn agrees_with_a_naive_store(steps in proptest::collection::vec((0u32..4, 0i64..50, 0u8..3), 0..80)) {
+        let store = Store::new(3);
+        store.select_only(Arc::new(Selection::new(1, vec![need("m0", 3600), need("m1", 3600), need("m2", 3600)])));
+        let mut model: BTreeMap<String, Vec<(i64, u64)>> = BTreeMap::new();
+        let mut seen = std::collections::BTreeSet::new();
+        for (r, t, v) in steps {
+            let labels = series(&format!("m{}", r), "x");
+            let new = if seen.insert(r) { vec![(r, labels.clone())] } else { vec![] };
+            store.append(&batch(t, new, &[(r, f64::from(v))]));
+            let wanted = r < 3;
+            if wanted {
+                let samples = model.entry(labels.to_string()).or_default();
+                if samples.last().is_none_or(|(last, _)| t > *last) {
+                    samples.push((t, f64::from(v).to_bits()));
+                }
+            }
+        }
+        for (name, samples) in model {
+            let metric = name.split('{').next().unwrap().to_owned();
+            let got: Vec<(i64, u64)> = read(&store, &metric, -1, 100)
+                .into_iter()
+                .flat_map(|s| s.samples)
+                .map(|s| (s.t.millis() / 1000, s.v.to_bits()))
+                .collect();
+            prop_assert_eq!(got, samples);
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! A small outside world with verbs: real servers on loopback, fake receivers, the real binary;
+//! each stopped by whoever started it.
+
+pub(crate) mod postgres;
+pub(crate) mod sinks;
