@@ -1,0 +1,301 @@
+//! The advice as data: loading and cross-checking it.
+//!
+//! What must stay true: the program knows the vocabulary, not the content; an unknown key, an
+//! unknown id, a cycle, a bad citation, a guard outside the vocabulary or bad PromQL is an error
+//! with file, line and column; a later file adds rows or replaces whole rows by id.
+
+mod check;
+pub mod guard;
+pub mod rows;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::{Position, Problem, Problems};
+
+use super::decision::{Citation, StepRef};
+use rows::{
+    Conflict, Dont, Fact, File, Implies, Line, Order, OrderKind, Row, Rung, Sign, Source, Step,
+    Text,
+};
+
+/// Largest playbook file in bytes.
+const MAX_FILE_BYTES: usize = 4 << 20;
+
+/// The loaded advice, cross-checked.
+#[derive(Debug, Clone)]
+pub struct Playbook {
+    rungs: Vec<Rung>,
+    lines: BTreeMap<String, Line>,
+    signs: BTreeMap<String, Sign>,
+    rows: BTreeMap<String, Row>,
+    steps: BTreeMap<String, Step>,
+    canonical: Vec<String>,
+    orders: BTreeMap<String, Order>,
+    implies: BTreeMap<String, Implies>,
+    facts: BTreeMap<String, Fact>,
+    conflicts: BTreeMap<String, Conflict>,
+    donts: BTreeMap<String, Dont>,
+    sources: BTreeMap<String, Source>,
+    queries: BTreeSet<String>,
+}
+
+/// A parsed file with what is needed to point into it.
+struct Loaded<'a> {
+    name: &'a str,
+    text: &'a str,
+    file: File,
+}
+
+impl Playbook {
+    /// Loads `(name, text)` pairs in order; `check_promql` says what is wrong with an expression.
+    ///
+    /// All problems of all files are returned together.
+    pub fn load(
+        files: &[(String, String)],
+        check_promql: &dyn Fn(&str) -> Result<(), String>,
+    ) -> Result<Self, Problems> {
+        let mut problems = Vec::new();
+        let mut loaded = Vec::new();
+        for (name, text) in files {
+            if text.len() > MAX_FILE_BYTES {
+                problems.push(Problem {
+                    file: name.clone(),
+                    position: None,
+                    context: String::new(),
+                    message: format!(
+                        "the file has {} bytes; a playbook file may have {MAX_FILE_BYTES} at most",
+                        text.len()
+                    ),
+                });
+                continue;
+            }
+            match toml::from_str::<File>(text) {
+                Ok(file) => loaded.push(Loaded { name, text, file }),
+                Err(e) => problems.push(Problem {
+                    file: name.clone(),
+                    position: e.span().map(|s| Position::of_offset(text, s.start)),
+                    context: String::new(),
+                    message: e.message().to_owned(),
+                }),
+            }
+        }
+        if !problems.is_empty() {
+            return Err(Problems(problems));
+        }
+        let (problems, queries) = check::references(&loaded, check_promql);
+        if !problems.is_empty() {
+            return Err(Problems(problems));
+        }
+        let mut book = Playbook {
+            rungs: Vec::new(),
+            lines: BTreeMap::new(),
+            signs: BTreeMap::new(),
+            rows: BTreeMap::new(),
+            steps: BTreeMap::new(),
+            canonical: Vec::new(),
+            orders: BTreeMap::new(),
+            implies: BTreeMap::new(),
+            facts: BTreeMap::new(),
+            conflicts: BTreeMap::new(),
+            donts: BTreeMap::new(),
+            sources: BTreeMap::new(),
+            queries,
+        };
+        for l in &loaded {
+            book.merge(&l.file);
+        }
+        let problems = check::cycles(&book, &loaded);
+        if !problems.is_empty() {
+            return Err(Problems(problems));
+        }
+        book.canonical = book.in_order_of_requirement();
+        Ok(book)
+    }
+
+    /// Every PromQL text in it, for the selection of what the store keeps.
+    pub fn queries(&self) -> Vec<String> {
+        self.queries.iter().cloned().collect()
+    }
+
+    /// Rungs, lowest first.
+    pub fn rungs(&self) -> &[Rung] {
+        &self.rungs
+    }
+
+    /// Where a rung stands, counted from 0.
+    pub fn rung_index(&self, id: &str) -> Option<usize> {
+        self.rungs.iter().position(|r| r.id.get_ref() == id)
+    }
+
+    /// A sign by id.
+    pub fn sign(&self, id: &str) -> Option<&Sign> {
+        self.signs.get(id)
+    }
+
+    /// All signs by id.
+    pub fn signs(&self) -> impl Iterator<Item = &Sign> {
+        self.signs.values()
+    }
+
+    /// The candidates of a sign.
+    pub fn row(&self, sign: &str) -> Option<&Row> {
+        self.rows.get(sign)
+    }
+
+    /// A step by id.
+    pub fn step(&self, id: &str) -> Option<&Step> {
+        self.steps.get(id)
+    }
+
+    /// All steps in canonical order: file order, required steps first.
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.canonical.iter().filter_map(|id| self.steps.get(id))
+    }
+
+    /// A fact by id.
+    pub fn fact(&self, id: &str) -> Option<&Fact> {
+        self.facts.get(id)
+    }
+
+    /// All facts by id.
+    pub fn facts(&self) -> impl Iterator<Item = &Fact> {
+        self.facts.values()
+    }
+
+    /// All order rules by id.
+    pub fn orders(&self) -> impl Iterator<Item = &Order> {
+        self.orders.values()
+    }
+
+    /// All implications by id.
+    pub fn implications(&self) -> impl Iterator<Item = &Implies> {
+        self.implies.values()
+    }
+
+    /// The escalation line of a sign.
+    pub fn line_of(&self, sign: &str) -> Option<&Line> {
+        self.lines
+            .values()
+            .find(|l| l.signs.iter().any(|s| s.get_ref() == sign))
+    }
+
+    /// Disagreements that the advice to take `step` should name.
+    pub fn conflicts_of(&self, step: &str) -> impl Iterator<Item = &Conflict> {
+        self.conflicts
+            .values()
+            .filter(move |c| c.steps.iter().any(|s| s.get_ref() == step))
+    }
+
+    /// The warning against `step` on `rung`, where there is one.
+    pub fn dont(&self, step: &str, rung: &str) -> Option<&Dont> {
+        self.donts.values().find(|d| {
+            d.steps.iter().any(|s| s.get_ref() == step)
+                && (d.rungs.is_empty() || d.rungs.iter().any(|r| r.get_ref() == rung))
+        })
+    }
+
+    /// A step as a message names it.
+    pub fn step_ref(&self, id: &str) -> StepRef {
+        StepRef {
+            id: id.to_owned(),
+            title: self
+                .step(id)
+                .map_or_else(|| id.to_owned(), |s| s.title.clone()),
+        }
+    }
+
+    /// Citations with their documents' titles and section names.
+    pub fn citations(&self, cite: &[Text]) -> Vec<Citation> {
+        cite.iter()
+            .map(|c| Citation {
+                tag: c.get_ref().clone(),
+                text: self.citation_text(c.get_ref()),
+            })
+            .collect()
+    }
+
+    /// A citation in words, e.g. `The Scaling Milestones, 1K-10K`; the tag itself when unknown.
+    pub fn citation_text(&self, tag: &str) -> String {
+        check::split_citation(tag)
+            .and_then(|(letter, locator)| {
+                let source = self.sources.get(letter)?;
+                let section = source.sections.get(locator)?;
+                Some(format!("{}, {section}", source.title))
+            })
+            .unwrap_or_else(|| tag.to_owned())
+    }
+
+    /// A text with its citations in words: `[B]pit` becomes `(The Scaling Milestones, ...)`.
+    pub fn cited(&self, text: &str) -> String {
+        let mut out = String::new();
+        let mut rest = text;
+        while let Some((before, tag, after)) = check::next_citation(rest) {
+            out.push_str(before);
+            out.push('(');
+            out.push_str(&self.citation_text(tag));
+            // Neighbours share one pair of parentheses.
+            let mut after = after;
+            while let Some(("" | " ", tag, next)) = check::next_citation(after) {
+                out.push_str("; ");
+                out.push_str(&self.citation_text(tag));
+                after = next;
+            }
+            out.push(')');
+            rest = after;
+        }
+        out.push_str(rest);
+        out
+    }
+
+    fn merge(&mut self, file: &File) {
+        fn put<T: Clone>(into: &mut BTreeMap<String, T>, from: &[T], id: impl Fn(&T) -> &Text) {
+            for row in from {
+                into.insert(id(row).get_ref().clone(), row.clone());
+            }
+        }
+        for rung in &file.rung {
+            match self.rungs.iter_mut().find(|r| r.id == rung.id) {
+                Some(old) => *old = rung.clone(),
+                None => self.rungs.push(rung.clone()),
+            }
+        }
+        for step in &file.step {
+            if !self.steps.contains_key(step.id.get_ref()) {
+                self.canonical.push(step.id.get_ref().clone());
+            }
+        }
+        put(&mut self.lines, &file.line, |r| &r.id);
+        put(&mut self.signs, &file.sign, |r| &r.id);
+        put(&mut self.rows, &file.row, |r| &r.sign);
+        put(&mut self.steps, &file.step, |r| &r.id);
+        put(&mut self.orders, &file.order, |r| &r.id);
+        put(&mut self.implies, &file.implies, |r| &r.id);
+        put(&mut self.facts, &file.fact, |r| &r.id);
+        put(&mut self.conflicts, &file.conflict, |r| &r.id);
+        put(&mut self.donts, &file.dont, |r| &r.id);
+        put(&mut self.sources, &file.source, |r| &r.tag);
+    }
+
+    /// File order, but no step before one that it requires. There is no cycle (checked before).
+    fn in_order_of_requirement(&self) -> Vec<String> {
+        let mut out: Vec<String> = Vec::new();
+        let mut left = self.canonical.clone();
+        while !left.is_empty() {
+            let free = left
+                .iter()
+                .position(|id| {
+                    !self.orders.values().any(|o| {
+                        o.kind == OrderKind::Requires
+                            && o.then.get_ref() == id
+                            && left.contains(o.first.get_ref())
+                    })
+                })
+                .unwrap_or(0);
+            out.push(left.remove(free));
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests;
