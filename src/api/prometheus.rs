@@ -74,7 +74,7 @@ pub(super) async fn rules(
                     RuleKind::Recording => kind != Some("alert"),
                 })
                 .filter(|r| wanted("rule_name[]", &r.name))
-                .map(|r| rule(&snapshot, &g.name, r))
+                .map(|r| rule(&snapshot, &g.key, r))
                 .collect();
             (!rules.is_empty()).then(|| {
                 json!({

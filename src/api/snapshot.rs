@@ -100,6 +100,8 @@ pub struct Blind {
 pub struct GroupView {
     /// Name.
     pub name: String,
+    /// Unique among all files; alerts name it.
+    pub key: String,
     /// File it comes from; `shipped:` in front for those in the binary.
     pub file: String,
     /// Evaluation interval in seconds.

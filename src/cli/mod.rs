@@ -1,8 +1,86 @@
-//! The commands; the only place that prints.
+//! The commands; the only room that prints.
+//!
+//! What must stay true: what was typed (`args`) and what is done are apart; results go to
+//! standard output, everything else to standard error; exit codes are 0 ok, 1 findings or
+//! failure, 2 usage, 78 bad configuration at start.
+
+mod args;
+mod check;
+mod client;
+mod config;
+mod once;
+mod render;
+mod run;
+mod status;
+mod test;
 
 use std::process::ExitCode;
 
+use clap::Parser;
+
+use args::{Args, Command};
+
 /// Runs the command that the arguments name.
 pub fn main() -> ExitCode {
-    ExitCode::from(2)
+    let args = Args::parse();
+    let result = match args.command {
+        Command::Run(run) => run::run(&run),
+        Command::Once(once) => once::once(&once),
+        Command::Next(next) => once::next(&next),
+        Command::Status(status) => status::status(&status),
+        Command::Check(check) => check::check(&check),
+        Command::Test(test) => test::test(&test),
+        Command::Config(config) => config::config(&config),
+        Command::Version => {
+            print(&format!("loadline {}\n", env!("CARGO_PKG_VERSION")));
+            Ok(Exit::Ok)
+        }
+    };
+    match result {
+        Ok(exit) => exit.into(),
+        Err(e) => {
+            complain(&format!("loadline: {e:#}\n"));
+            Exit::Failure.into()
+        }
+    }
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Done.
+    Ok,
+    /// Findings, or it failed.
+    Failure,
+    /// The configuration is bad: restarting will not help.
+    BadConfig,
+}
+
+impl Exit {
+    /// The worse of two ends.
+    pub(crate) fn worse(self, other: Exit) -> Exit {
+        if self == Exit::Ok { other } else { self }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(match exit {
+            Exit::Ok => 0,
+            Exit::Failure => 1,
+            Exit::BadConfig => 78,
+        })
+    }
+}
+
+/// Writes a result to standard output; a closed pipe is the reader's choice, not an error.
+pub(crate) fn print(text: &str) {
+    use std::io::Write;
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+/// Writes to standard error.
+pub(crate) fn complain(text: &str) {
+    use std::io::Write;
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }

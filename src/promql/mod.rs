@@ -20,6 +20,7 @@ mod check;
 mod display;
 mod eval;
 mod lex;
+mod rewrite;
 
 pub use ast::{BinaryOp, Expr, Span, ValueType};
 pub(crate) use lex::parse_number;
@@ -28,3 +29,4 @@ pub use engine::{Engine, EngineOptions, Evaluated, Outcome, StartDeadline};
 pub use eval::value::{Element, Point, SeriesPoints};
 pub use needs::{Inputs, Threshold, replace_threshold};
 pub use parse::{ParseError, ParseOptions, parse, parse_series, parse_with};
+pub use rewrite::{add_matchers, longest_range, shorten_ranges};

@@ -336,6 +336,7 @@ impl Reader<'_> {
         Some(RuleSpec {
             name,
             expr: expr.to_owned(),
+            window: info.as_ref().map_or(Duration::ZERO, |i| i.window),
             inputs: info.map_or_else(|| Inputs::All(Vec::new()), |i| i.inputs),
             labels: label_templates,
             kind,

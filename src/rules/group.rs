@@ -23,6 +23,9 @@ pub struct EvalContext<'a> {
     /// False until data has come in after a start: then nothing new fires, nothing is resolved,
     /// and what was restored is held as it is.
     pub warm: bool,
+    /// Since when samples have been kept. An alert from before that is not resolved by a rule
+    /// whose longest range reaches further back: the range is not full again.
+    pub history_since: Timestamp,
     /// Takes what a rule wrote, before the next rule runs, to where the querier reads.
     pub write: &'a dyn Fn(&Written),
     /// Time since some fixed moment, for the durations in the log.
@@ -372,6 +375,8 @@ struct Steps {
     held: usize,
     counted: Counted,
     missing: Vec<String>,
+    /// The rule's longest range.
+    window: Duration,
 }
 
 impl Steps {
@@ -379,6 +384,7 @@ impl Steps {
         let mut steps = Steps {
             counted: look.counted,
             missing: look.missing,
+            window: rule.spec.window,
             ..Steps::default()
         };
         for (labels, sighting) in look.seen {
@@ -408,15 +414,16 @@ impl Steps {
         asker: &Asker<'_>,
     ) {
         let before = old.map(|o| o.alert.state);
-        let (state, kinds) = if asker.ctx.warm {
-            alert::step(before, seen, spec.timing, asker.slot)
-        } else {
-            self.held += usize::from(matches!(
-                before,
-                Some(AlertState::Pending { .. } | AlertState::Firing { .. })
-            ));
-            (before, Vec::new())
-        };
+        let (state, kinds) =
+            if asker.ctx.warm && !(seen == Seen::Absent && self.refills(before, asker)) {
+                alert::step(before, seen, spec.timing, asker.slot)
+            } else {
+                self.held += usize::from(matches!(
+                    before,
+                    Some(AlertState::Pending { .. } | AlertState::Firing { .. })
+                ));
+                (before, Vec::new())
+            };
         let only_renewed = kinds.is_empty();
         for kind in kinds {
             let mut alert = instance.alert.clone();
@@ -445,6 +452,18 @@ impl Steps {
         }
         self.active += usize::from(!matches!(state, AlertState::Resolved { .. }));
         self.alerts.insert(instance.alert.labels.clone(), instance);
+    }
+
+    /// True for a restored alert while the rule's longest range is not full again.
+    fn refills(&self, before: Option<AlertState>, asker: &Asker<'_>) -> bool {
+        let active_at = match before {
+            Some(AlertState::Pending { active_at } | AlertState::Firing { active_at, .. }) => {
+                active_at
+            }
+            Some(AlertState::Resolved { .. }) | None => return false,
+        };
+        let since = asker.ctx.history_since;
+        active_at < since && asker.slot.since(since) < self.window
     }
 }
 

@@ -5,6 +5,7 @@
 //! unchanged; loadline's extras ride in labels and annotations (`loadline_*`).
 
 pub mod alert;
+mod check;
 pub mod evaluations;
 mod extras;
 pub mod file;
@@ -17,6 +18,7 @@ pub mod template;
 mod yaml;
 
 pub use alert::{Alert, AlertState, Change, ChangeKind};
+pub use check::check_promql;
 pub use evaluations::{Evaluation, Evaluations, RuleStatus};
 pub use extras::UNITS;
 pub use file::{Duplicates, RuleFile};

@@ -17,6 +17,8 @@ pub struct ExprInfo {
     pub inputs: Inputs,
     /// Its last comparison, when it ends in exactly one comparison with a number.
     pub threshold: Option<Threshold>,
+    /// The longest range it reads; zero when it looks at instants only.
+    pub window: Duration,
 }
 
 /// The metrics that an expression needs to say anything (design: blindness).
@@ -124,6 +126,8 @@ pub struct RuleSpec {
     pub expr: String,
     /// The metrics the expression needs.
     pub inputs: Inputs,
+    /// The longest range the expression reads.
+    pub window: Duration,
     /// `labels:` over the group's.
     pub labels: BTreeMap<String, Template>,
     /// What it makes.

@@ -56,6 +56,8 @@ struct Inner {
 #[derive(Debug, Clone)]
 enum Slot {
     Kept(SeriesId),
+    /// Wanted, but all its samples fell out of the window; kept again with its next sample.
+    Idle(Labels),
     /// Known, but nobody reads it (or the cap refused it); kept so that a new selection can
     /// take it up without asking the source again.
     Passed(Labels),
@@ -97,7 +99,7 @@ impl Store {
         }
         inner.selection = selection;
         for slot in inner.targets.values_mut().flat_map(BTreeMap::values_mut) {
-            if let Slot::Passed(labels) = slot
+            if let Slot::Passed(labels) | Slot::Idle(labels) = slot
                 && let Some(window) = window_of(&inner.selection, labels)
                 && let Some(id) = inner.index.get_or_insert(labels, window, self.max_series)
             {
@@ -126,6 +128,12 @@ impl Store {
             slots.insert(*r, slot);
         }
         for (r, t, v) in &batch.samples {
+            if let Some(Slot::Idle(labels)) = slots.get(r)
+                && let Some(window) = window_of(&inner.selection, labels)
+                && let Some(id) = inner.index.get_or_insert(labels, window, self.max_series)
+            {
+                slots.insert(*r, Slot::Kept(id));
+            }
             match slots.get(r) {
                 Some(Slot::Kept(id)) => {
                     let outcome = inner
@@ -134,12 +142,13 @@ impl Store {
                         .map(|s| s.push(Sample { t: *t, v: *v }));
                     done.count(outcome);
                 }
-                Some(Slot::Passed(_)) | None => done.unselected += 1,
+                Some(Slot::Idle(_) | Slot::Passed(_)) | None => done.unselected += 1,
             }
         }
         for r in &batch.gone {
-            if let Some(Slot::Kept(id)) = slots.get(r)
-                && let Some(stored) = inner.index.get_mut(*id)
+            // A series that comes back gets a new number.
+            if let Some(Slot::Kept(id)) = slots.remove(r)
+                && let Some(stored) = inner.index.get_mut(id)
             {
                 stored.push(Sample {
                     t: batch.at,
@@ -214,19 +223,7 @@ impl Store {
             if let Slot::Kept(id) = slot
                 && let Some(labels) = dropped.get(id)
             {
-                match inner
-                    .index
-                    .get_or_insert(labels, LEAST_WINDOW, self.max_series)
-                {
-                    Some(fresh) => {
-                        if let Some(stored) = inner.index.get_mut(fresh) {
-                            stored.window =
-                                window_of(&inner.selection, labels).unwrap_or(LEAST_WINDOW);
-                        }
-                        *slot = Slot::Kept(fresh);
-                    }
-                    None => *slot = Slot::Passed(labels.clone()),
-                }
+                *slot = Slot::Idle(labels.clone());
             }
         }
     }

@@ -111,6 +111,7 @@ impl Run<'_> {
             external_url: "",
             missing: self.missing,
             warm: self.warm,
+            history_since: Timestamp(0),
             write: &|w: &Written| {
                 for (labels, value) in &w.samples {
                     let pairs: Vec<_> = labels.iter().collect();

@@ -28,7 +28,11 @@ pub(crate) fn checker(expr: &str) -> Result<ExprInfo, (String, usize)> {
                 .collect(),
         )
     };
-    Ok(ExprInfo { inputs, threshold })
+    Ok(ExprInfo {
+        inputs,
+        threshold,
+        window: std::time::Duration::ZERO,
+    })
 }
 
 fn patterns() -> (regex::Regex, regex::Regex) {

@@ -81,6 +81,7 @@ impl PostgresCollector {
                 purpose: settings.purpose.clone(),
                 system_identifier: None,
                 port: None,
+                started: None,
                 via_pooler: false,
                 last_good: None,
                 blind: Vec::new(),
@@ -308,6 +309,7 @@ impl PostgresCollector {
             .system_identifier
             .clone_from(&meta.system_identifier);
         self.status.port = u16::try_from(meta.port).ok();
+        self.status.started = meta.started_at;
         self.status.via_pooler = pass.pooled;
         self.status.last_good = Some(now);
         self.status.blind = blind_signals(&self.signals, self.settings.user());

@@ -29,7 +29,7 @@ pub struct BlindSignal {
 }
 
 /// What the last pass found out about the server.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PostgresStatus {
     /// Label `instance`.
     pub instance: String,
@@ -51,6 +51,8 @@ pub struct PostgresStatus {
     pub system_identifier: Option<String>,
     /// The port the server itself listens on; kept from the last good pass.
     pub port: Option<u16>,
+    /// When the server started, in seconds since the epoch; kept from the last good pass.
+    pub started: Option<f64>,
     /// True when a pooler stands between the server and us.
     pub via_pooler: bool,
     /// When the last pass ended well.

@@ -1,0 +1,157 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+/// The address of the daemon's API when none is given.
+pub(crate) const DEFAULT_URL: &str = "http://127.0.0.1:9797";
+
+/// Watches a running system and names the one scaling step that comes next.
+#[derive(Debug, Parser)]
+#[command(name = "loadline", version, max_term_width = 80, after_help = EXIT_CODES)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str =
+    "Exit codes: 0 ok, 1 findings or failure, 2 usage, 78 bad configuration at start.";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Watch, evaluate, advise and send until stopped
+    Run(RunArgs),
+    /// Look once and print what is watched, what hurts and the next step
+    Once(LookArgs),
+    /// Print the next step only
+    Next(LookArgs),
+    /// Ask the running daemon what it watches and what it said
+    Status(StatusArgs),
+    /// Check files without starting anything
+    #[command(subcommand)]
+    Check(CheckCommand),
+    /// Run test scripts
+    #[command(subcommand)]
+    Test(TestCommand),
+    /// Write a configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print the version
+    Version,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RunArgs {
+    /// Configuration file; without it this machine is watched as found
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Folder of the state database; overrides [state] dir
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// Address of the page and the API; overrides [server] listen
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<String>,
+    /// What is logged: error, warn, info, debug, or per module
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) log: Option<String>,
+    /// How it is logged
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct LookArgs {
+    /// Configuration file; with it the daemon is not asked
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Address of a running daemon
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// Output for people or for programs
+    #[arg(long, short, value_enum, default_value_t = Output::Human)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct StatusArgs {
+    /// Address of the running daemon
+    #[arg(long, value_name = "URL", default_value = DEFAULT_URL)]
+    pub(crate) url: String,
+    /// Output for people or for programs
+    #[arg(long, short, value_enum, default_value_t = Output::Human)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CheckCommand {
+    /// Check configuration files, and the rules and playbook they name
+    Config {
+        /// Configuration files
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Check rule files; without a file, the shipped ones
+    Rules {
+        /// Rule files in Prometheus's format
+        #[arg(value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Check playbook files on top of the shipped ones
+    Playbook {
+        /// Playbook files
+        #[arg(value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TestCommand {
+    /// Run PromQL test scripts in Prometheus's .test format
+    Promql {
+        /// Script files
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Write config.toml with every key, commented, and its default
+    Init {
+        /// Where to write it; - for standard output
+        #[arg(default_value = "config.toml", value_name = "FILE")]
+        file: PathBuf,
+        /// Overwrite an existing file
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+/// Who reads the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// Text of at most 80 columns
+    Human,
+    /// One JSON document
+    Json,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// One line of text each
+    Text,
+    /// One JSON object each
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_well_formed() {
+        super::Args::command().debug_assert();
+    }
+}

@@ -1,0 +1,280 @@
+//! Text for a terminal of 80 columns.
+
+use std::io::IsTerminal;
+
+use crate::advice::{Bottleneck, Recommendation, SignInstance, Verdict};
+use crate::api::{Snapshot, SourceHealth};
+use crate::config::env;
+use crate::model::{Level, duration};
+
+const WIDTH: usize = 80;
+
+/// Whether colours may be used.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Style {
+    color: bool,
+}
+
+impl Style {
+    /// Colours on a terminal, unless NO_COLOR is set.
+    pub(crate) fn for_stdout() -> Self {
+        Self {
+            color: env::colour(std::io::stdout().is_terminal(), &env::process),
+        }
+    }
+
+    #[cfg(test)]
+    fn plain() -> Self {
+        Self { color: false }
+    }
+
+    fn bold(self, text: &str) -> String {
+        if self.color {
+            format!("\x1b[1m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+
+    fn level(self, level: Level) -> String {
+        let word = level.as_str();
+        let code = match level {
+            Level::Now => "31",
+            Level::Act => "33",
+            Level::Plan | Level::Note => "36",
+        };
+        if self.color {
+            format!("\x1b[{code}m{word}\x1b[0m")
+        } else {
+            word.to_owned()
+        }
+    }
+}
+
+/// Everything: what is watched, what is not seen, what hurts, what to do.
+pub(crate) fn status(s: &Snapshot, style: Style) -> String {
+    let mut out = String::new();
+    heading(&mut out, style, "Watching");
+    for source in &s.sources {
+        let health = match source.health {
+            SourceHealth::Unknown => "not asked yet",
+            SourceHealth::Up => "up",
+            SourceHealth::Partial => "partly read",
+            SourceHealth::Down => "down",
+        };
+        line(
+            &mut out,
+            2,
+            13,
+            &format!("{:<9}", source.kind),
+            &format!("{}: {health}", source.name),
+        );
+        if !source.detail.is_empty() {
+            line(&mut out, 13, 13, "", &source.detail);
+        }
+        if let Some(fix) = &source.fix {
+            line(&mut out, 13, 18, "fix: ", fix);
+        }
+    }
+    if s.sources.is_empty() {
+        line(&mut out, 2, 2, "", "nothing");
+    }
+    if !s.blind.is_empty() {
+        heading(&mut out, style, "Blind");
+        for b in &s.blind {
+            line(&mut out, 2, 4, "", &format!("{}: {}", b.what, b.why));
+            if !b.fix.is_empty() {
+                line(&mut out, 4, 9, "fix: ", &b.fix);
+            }
+        }
+    }
+    heading(&mut out, style, "Signs");
+    for sign in &s.signs {
+        let mut plain = String::new();
+        let word = format!("{:<5}", sign.level.as_str());
+        line(&mut plain, 2, 7, &word, &sign_text(sign, s));
+        out.push_str(&plain.replacen(sign.level.as_str(), &style.level(sign.level), 1));
+    }
+    if s.signs.is_empty() {
+        line(
+            &mut out,
+            2,
+            2,
+            "",
+            if s.ready {
+                "none fires"
+            } else {
+                "not known yet: starting"
+            },
+        );
+    }
+    heading(&mut out, style, "Next step");
+    out.push_str(&next(s, style));
+    out
+}
+
+/// The next step of each system.
+pub(crate) fn next(s: &Snapshot, style: Style) -> String {
+    let mut out = String::new();
+    for decision in &s.decisions {
+        for b in &decision.bottlenecks {
+            if !out.is_empty() {
+                out.push('\n');
+            }
+            bottleneck(&mut out, &decision.system, b, style);
+        }
+    }
+    if out.is_empty() {
+        line(&mut out, 2, 2, "", "No sign fires, so no step is due.");
+    }
+    if s.brief {
+        line(
+            &mut out,
+            2,
+            2,
+            "",
+            "This is a snapshot of 2 s: no verdict on durations.",
+        );
+    }
+    out
+}
+
+fn sign_text(sign: &SignInstance, s: &Snapshot) -> String {
+    let mut text = if sign.summary.is_empty() {
+        sign.key.sign.clone()
+    } else {
+        sign.summary.clone()
+    };
+    text.push_str(&format!(" ({}", sign.key.sign));
+    if !s.brief {
+        text.push_str(&format!(
+            ", for {}",
+            duration::words(s.at.since(sign.since))
+        ));
+    }
+    if sign.blind {
+        text.push_str(", input missing");
+    }
+    text.push(')');
+    text
+}
+
+fn bottleneck(out: &mut String, system: &str, b: &Bottleneck, style: Style) {
+    let system = if system.is_empty() {
+        String::new()
+    } else {
+        format!("{system}: ")
+    };
+    match &b.verdict {
+        Verdict::Step(r) => step(out, &system, b, r, style),
+        Verdict::NoStep {
+            why,
+            first_aid,
+            confirm,
+            citations,
+        } => {
+            out.push_str(&format!(
+                "  {}\n",
+                style.bold(&format!("{system}No scaling step yet"))
+            ));
+            line(out, 4, 4, "", &format!("{} ({})", b.title, b.level));
+            line(out, 4, 4, "", why);
+            for aid in first_aid {
+                line(out, 4, 15, "First aid: ", aid);
+            }
+            if let Some(q) = confirm {
+                line(out, 4, 13, "Confirm: ", &q.question);
+                for l in q.config.lines() {
+                    out.push_str(&format!("             {l}\n"));
+                }
+            }
+            evidence(out, b);
+            cite(out, citations.iter().map(|c| c.text.as_str()));
+        }
+    }
+}
+
+fn step(out: &mut String, system: &str, b: &Bottleneck, r: &Recommendation, style: Style) {
+    let mut title = format!("{system}{}", r.step.title);
+    if r.unless_in_place {
+        title.push_str(" (unless already in place)");
+    }
+    for (i, l) in textwrap::wrap(&title, WIDTH - 2).iter().enumerate() {
+        out.push_str(&format!(
+            "{}{}\n",
+            if i == 0 { "  " } else { "    " },
+            style.bold(l)
+        ));
+    }
+    line(out, 4, 4, "", &format!("{} ({})", b.title, b.level));
+    if let Some(target) = &r.on_the_way_to {
+        line(out, 4, 4, "", &format!("On the way to: {}", target.title));
+    }
+    for p in &r.prerequisites {
+        line(out, 4, 11, "First: ", &p.title);
+    }
+    line(out, 4, 13, "Why now: ", &r.why);
+    for (name, text) in [
+        ("Effect:  ", &r.effect),
+        ("Cost:    ", &r.cost),
+        ("Takes:   ", &r.lead_time),
+    ] {
+        if !text.is_empty() {
+            line(out, 4, 13, name, text);
+        }
+    }
+    for risk in &r.risks {
+        line(out, 4, 13, "Watch:   ", risk);
+    }
+    for aid in &r.first_aid {
+        line(out, 4, 15, "First aid: ", aid);
+    }
+    for q in &r.confirm {
+        line(out, 4, 13, "Confirm: ", &q.question);
+        for l in q.config.lines() {
+            out.push_str(&format!("             {l}\n"));
+        }
+    }
+    if let Some(then) = &r.then {
+        line(out, 4, 13, "Then:    ", &then.title);
+    }
+    evidence(out, b);
+    cite(out, r.citations.iter().map(|c| c.text.as_str()));
+    for d in &r.dissent {
+        line(out, 4, 13, "Dissent: ", d);
+    }
+}
+
+fn evidence(out: &mut String, b: &Bottleneck) {
+    for e in &b.evidence {
+        line(out, 4, 13, "Seen:    ", &e.text);
+    }
+}
+
+fn cite<'a>(out: &mut String, texts: impl Iterator<Item = &'a str>) {
+    let texts: Vec<&str> = texts.collect();
+    if !texts.is_empty() {
+        line(out, 4, 13, "Source:  ", &texts.join("; "));
+    }
+}
+
+fn heading(out: &mut String, style: Style, title: &str) {
+    if !out.is_empty() {
+        out.push('\n');
+    }
+    out.push_str(&style.bold(title));
+    out.push('\n');
+}
+
+/// One wrapped paragraph: `first` spaces and the label in front, further lines at `rest`.
+fn line(out: &mut String, first: usize, rest: usize, label: &str, text: &str) {
+    let initial = format!("{}{label}", " ".repeat(first));
+    let subsequent = " ".repeat(rest);
+    let options = textwrap::Options::new(WIDTH)
+        .initial_indent(&initial)
+        .subsequent_indent(&subsequent);
+    for l in textwrap::wrap(text, options) {
+        out.push_str(l.trim_end());
+        out.push('\n');
+    }
+}

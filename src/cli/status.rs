@@ -1,0 +1,26 @@
+//! `loadline status`
+
+use super::args::{Output, StatusArgs};
+use super::client::{Asked, snapshot};
+use super::{Exit, complain, print, render};
+
+/// Prints what the running daemon knows.
+pub(crate) fn status(args: &StatusArgs) -> anyhow::Result<Exit> {
+    match snapshot(&args.url)? {
+        Asked::Answer(snapshot) => {
+            match args.output {
+                Output::Human => print(&render::status(&snapshot, render::Style::for_stdout())),
+                Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(&snapshot)?)),
+            }
+            Ok(Exit::Ok)
+        }
+        Asked::Nobody => {
+            complain(&format!(
+                "loadline: no daemon answers at {}; start one with `loadline run`, or look once \
+                 with `loadline once`\n",
+                args.url
+            ));
+            Ok(Exit::Failure)
+        }
+    }
+}

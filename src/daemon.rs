@@ -1,1 +1,0 @@
-//! Builds the rooms from the config, joins, starts, reloads and stops them.

@@ -1,0 +1,308 @@
+//! One loop per source: wait for the slot, collect, hand the batch to the store's writer.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::observed::Observed;
+use crate::api::{Blind, SourceHealth, SourceView};
+use crate::clock::Clock;
+use crate::model::{Batch, Labels, Selection, TargetKey, Timestamp};
+use crate::sources::postgres::{PostgresCollector, ServerRole, ServerState};
+use crate::sources::scrape::Health;
+use crate::sources::{Client, HostCollector, Schedule, Target};
+
+/// Anything that brings batches.
+pub(crate) enum Source {
+    Host(Box<HostCollector>),
+    Postgres(Box<PostgresCollector>),
+    Scrape(Box<Target>),
+}
+
+/// What the API shows of a source.
+#[derive(Debug, Clone)]
+pub(crate) struct Shown {
+    pub(crate) view: SourceView,
+    pub(crate) blind: Vec<Blind>,
+}
+
+/// The newest view of each source; shared between the loops and the publisher.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Views(Arc<Mutex<BTreeMap<TargetKey, Shown>>>);
+
+impl Views {
+    fn set(&self, key: TargetKey, shown: Shown) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key, shown);
+    }
+
+    /// Forgets a source that is watched no more.
+    pub(crate) fn remove(&self, key: &TargetKey) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(key);
+    }
+
+    /// All sources, by key.
+    pub(crate) fn all(&self) -> Vec<Shown> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect()
+    }
+
+    /// True when every source was asked at least once.
+    pub(crate) fn all_asked(&self) -> bool {
+        self.all()
+            .iter()
+            .all(|s| s.view.health != SourceHealth::Unknown)
+    }
+}
+
+/// What every source loop needs.
+#[derive(Clone)]
+pub(crate) struct Feed {
+    pub(crate) clock: Clock,
+    pub(crate) client: Client,
+    pub(crate) selection: watch::Receiver<Arc<Selection>>,
+    pub(crate) batches: mpsc::Sender<Batch>,
+    pub(crate) views: Views,
+    pub(crate) observed: Observed,
+}
+
+/// Runs one source until `stop`, and gives it back.
+pub(crate) async fn run(
+    mut source: Source,
+    mut schedule: Schedule,
+    feed: Feed,
+    stop: CancellationToken,
+) -> Source {
+    let key = source.key().clone();
+    let mut last = Last::default();
+    feed.views.set(key.clone(), source.shown(&schedule, &last));
+    while !stop.is_cancelled() {
+        let slot = schedule.next(feed.clock.now());
+        let wait = slot.at.since(feed.clock.now());
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = tokio::time::sleep(wait) => {}
+        }
+        let at = slot.stamp(feed.clock.now());
+        let selection = Arc::clone(&feed.selection.borrow());
+        let stopwatch = feed.clock.stopwatch();
+        let (same, batch) = source.collect(at, &selection, &feed).await;
+        source = same;
+        let Some(batch) = batch else { break };
+        last = Last {
+            at: Some(at),
+            seconds: stopwatch.elapsed().as_secs_f64(),
+            samples: batch.samples.len() as u64,
+        };
+        feed.views.set(key.clone(), source.shown(&schedule, &last));
+        if feed.batches.send(batch).await.is_err() {
+            break;
+        }
+    }
+    if let Source::Postgres(collector) = &mut source {
+        let _ = tokio::time::timeout(Duration::from_secs(1), collector.close()).await;
+    }
+    source
+}
+
+/// How the last pass went.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Last {
+    pub(crate) at: Option<Timestamp>,
+    pub(crate) seconds: f64,
+    pub(crate) samples: u64,
+}
+
+impl Source {
+    pub(crate) fn key(&self) -> &TargetKey {
+        match self {
+            Source::Host(host) => host.key(),
+            Source::Postgres(postgres) => postgres.target(),
+            Source::Scrape(target) => target.key(),
+        }
+    }
+
+    /// One pass. `None` when the pass was lost with its thread.
+    pub(crate) async fn collect(
+        self,
+        at: Timestamp,
+        selection: &Arc<Selection>,
+        feed: &Feed,
+    ) -> (Source, Option<Batch>) {
+        match self {
+            Source::Host(mut host) => {
+                host.suppress(feed.observed.host_names(&host.identity()));
+                let selection = Arc::clone(selection);
+                // Reading a file system that hangs must not hold an async thread.
+                let read = tokio::task::spawn_blocking(move || {
+                    let batch = host.collect(at, &selection);
+                    (host, batch)
+                });
+                match read.await {
+                    Ok((host, batch)) => (Source::Host(host), Some(batch)),
+                    Err(error) => {
+                        tracing::error!(%error, "the host collector broke");
+                        let fresh = HostCollector::new(&crate::config::Host::default());
+                        (Source::Host(Box::new(fresh)), None)
+                    }
+                }
+            }
+            Source::Postgres(mut postgres) => {
+                postgres.cede(feed.observed.postgres_names(postgres.status()));
+                let batch = postgres.collect(at, selection).await;
+                (Source::Postgres(postgres), Some(batch))
+            }
+            Source::Scrape(mut target) => {
+                let batch = target
+                    .scrape(&feed.client, selection, at, &feed.clock)
+                    .await;
+                feed.observed.saw(&target, batch.ok);
+                (Source::Scrape(target), Some(batch))
+            }
+        }
+    }
+
+    pub(crate) fn shown(&self, schedule: &Schedule, last: &Last) -> Shown {
+        let view = |kind: &str, name: String, labels: Labels| SourceView {
+            kind: kind.to_owned(),
+            name,
+            labels,
+            health: SourceHealth::Unknown,
+            detail: String::new(),
+            fix: None,
+            last: last.at,
+            seconds: last.seconds,
+            samples: last.samples,
+            missed: schedule.missed_total(),
+            interval_seconds: schedule.interval().as_secs_f64(),
+        };
+        match self {
+            Source::Host(host) => Shown {
+                view: SourceView {
+                    health: match (last.at, host.status().error) {
+                        (None, _) => SourceHealth::Unknown,
+                        (Some(_), None) => SourceHealth::Up,
+                        (Some(_), Some(_)) => SourceHealth::Down,
+                    },
+                    detail: host_detail(host),
+                    ..view("host", host.meta().host.clone(), host.meta().labels.clone())
+                },
+                blind: Vec::new(),
+            },
+            Source::Postgres(postgres) => shown_postgres(postgres, view),
+            Source::Scrape(target) => {
+                let status = target.status();
+                let health = match (status.health, status.partial) {
+                    (Health::Unknown, _) => SourceHealth::Unknown,
+                    (Health::Down, _) => SourceHealth::Down,
+                    (Health::Up, true) => SourceHealth::Partial,
+                    (Health::Up, false) => SourceHealth::Up,
+                };
+                let detail = match (&status.error, health) {
+                    (Some(error), _) => error.clone(),
+                    (None, SourceHealth::Unknown) => String::new(),
+                    (None, SourceHealth::Partial) => {
+                        format!(
+                            "{} samples, and bad lines that were left out",
+                            status.samples
+                        )
+                    }
+                    (None, SourceHealth::Up | SourceHealth::Down) => {
+                        format!(
+                            "{} samples, {} of them read by rules",
+                            status.samples, status.kept
+                        )
+                    }
+                };
+                Shown {
+                    view: SourceView {
+                        health,
+                        detail,
+                        ..view("scrape", status.url.clone(), status.meta.labels.clone())
+                    },
+                    blind: Vec::new(),
+                }
+            }
+        }
+    }
+}
+
+fn host_detail(host: &HostCollector) -> String {
+    let status = host.status();
+    match (status.error, status.suppressed) {
+        (Some(error), _) => error,
+        (None, 0) => "this machine, built-in collector".to_owned(),
+        (None, _) => "this machine; a scraped node_exporter reports most of it".to_owned(),
+    }
+}
+
+fn shown_postgres(
+    postgres: &PostgresCollector,
+    view: impl Fn(&str, String, Labels) -> SourceView,
+) -> Shown {
+    let status = postgres.status();
+    let health = match status.state {
+        ServerState::NotAsked => SourceHealth::Unknown,
+        ServerState::Up => SourceHealth::Up,
+        ServerState::Refused
+        | ServerState::Unreachable
+        | ServerState::Timeout
+        | ServerState::Lost
+        | ServerState::StartingUp
+        | ServerState::SlotsExhausted
+        | ServerState::ConnectionLimit
+        | ServerState::AuthFailed
+        | ServerState::NoSuchDatabase
+        | ServerState::NeedsPrivilege
+        | ServerState::PasswordFile
+        | ServerState::Tls
+        | ServerState::PoolerRefused
+        | ServerState::TooOld
+        | ServerState::Failed => SourceHealth::Down,
+    };
+    let detail = match (&status.server_version, health) {
+        (Some(version), SourceHealth::Up) => {
+            let role = match status.role {
+                Some(ServerRole::Primary) => ", primary",
+                Some(ServerRole::Replica) => ", replica",
+                None => "",
+            };
+            format!("PostgreSQL {version}{role}")
+        }
+        (_, _) => status.sentence.clone(),
+    };
+    let labels = Labels::from_pairs([
+        ("job", crate::sources::postgres::JOB),
+        ("instance", status.instance.as_str()),
+    ]);
+    let blind = status
+        .blind
+        .iter()
+        .map(|b| Blind {
+            what: format!("postgres {}: {}", status.instance, b.signal),
+            why: b.sentence.clone(),
+            fix: b.fix.clone().unwrap_or_default(),
+        })
+        .collect();
+    Shown {
+        view: SourceView {
+            health,
+            detail,
+            fix: status.fix.clone(),
+            ..view("postgres", status.instance.clone(), labels)
+        },
+        blind,
+    }
+}

@@ -1,0 +1,337 @@
+//! What is watched: as configured, or, without a config file, as found on this machine.
+//!
+//! What must stay true: looking around is brief (under a second), on loopback and local sockets
+//! only, and says what it did not get to see with the line that would fix it.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::collect::Source;
+use super::fleet::Ready;
+use super::plan::Plan;
+use crate::api::Blind;
+use crate::clock::Clock;
+use crate::config::{self, Config, ScrapeConfig, Span, StaticConfig, Toggle};
+use crate::model::Selection;
+use crate::sources::postgres::{Finding, Places, PostgresCollector, PostgresSettings, discover};
+use crate::sources::scrape::Health;
+use crate::sources::{Client, HostCollector, Schedule, Target};
+
+/// Exporters and built-in endpoints by their well-known ports.
+const EXPORTERS: [(&str, u16); 7] = [
+    ("node", 9100),
+    ("postgres", 9187),
+    ("pgbouncer", 9127),
+    ("redis", 9121),
+    ("rabbitmq", 15692),
+    ("nginx", 9113),
+    ("haproxy", 8404),
+];
+
+/// How long an exporter may take to show itself.
+const PATIENCE: Duration = Duration::from_millis(800);
+
+/// What there is to watch.
+pub(crate) struct Found {
+    pub(crate) sources: Vec<Ready>,
+    pub(crate) blind: Vec<Blind>,
+}
+
+/// Sources of a plan: the configured ones, or those found when there is no config file.
+pub(crate) async fn sources(plan: &Plan, client: &Client, clock: &Clock) -> anyhow::Result<Found> {
+    let seed = seed(&plan.config);
+    let mut found = match plan.file {
+        Some(_) => configured(&plan.config, seed)?,
+        None => around(&plan.config, client, clock, seed).await?,
+    };
+    if plan.config.host.enabled != Toggle::Off {
+        found.sources.insert(0, host(&plan.config, seed));
+    }
+    Ok(found)
+}
+
+impl Found {
+    /// One line per thing watched or not seen, for the log.
+    pub(crate) fn describe(&self) -> Vec<String> {
+        let mut lines: Vec<String> = self
+            .sources
+            .iter()
+            .map(|r| {
+                let view = r
+                    .source
+                    .shown(&r.schedule, &super::collect::Last::default())
+                    .view;
+                format!("watching {} {}", view.kind, view.name)
+            })
+            .collect();
+        lines.extend(self.blind.iter().map(|b| {
+            let fix = if b.fix.is_empty() {
+                String::new()
+            } else {
+                format!("; to fix it: {}", b.fix)
+            };
+            format!("blind: {}: {}{fix}", b.what, b.why)
+        }));
+        lines
+    }
+}
+
+/// Spreads processes that watch the same targets; equal after every restart.
+fn seed(config: &Config) -> u64 {
+    let node = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
+    crate::model::Labels::from_pairs(
+        config
+            .global
+            .external_labels
+            .iter()
+            .map(|(n, v)| (n.as_str(), v.as_str()))
+            .chain([("__node__", node.as_str())]),
+    )
+    .fingerprint()
+}
+
+fn configured(config: &Config, seed: u64) -> anyhow::Result<Found> {
+    let mut sources = Vec::new();
+    for entry in &config.postgres {
+        let interval = entry
+            .scrape_interval
+            .unwrap_or(config.global.scrape_interval);
+        let deadline = config.global.scrape_timeout.min(interval).0;
+        let settings = PostgresSettings::from_config(entry, deadline)
+            .map_err(|e| anyhow::anyhow!("[[postgres]]: {e}"))?;
+        let described = format!("{entry:?}{}", entry.url.expose());
+        sources.push(postgres(settings, interval, seed, described));
+    }
+    for entry in &config.scrape_configs {
+        for target in Target::from_config(entry, &config.global, &config.limits)? {
+            sources.push(scrape(
+                target,
+                seed,
+                format!("{entry:?}{:?}", config.limits),
+            ));
+        }
+    }
+    Ok(Found {
+        sources,
+        blind: Vec::new(),
+    })
+}
+
+async fn around(
+    config: &Config,
+    client: &Client,
+    clock: &Clock,
+    seed: u64,
+) -> anyhow::Result<Found> {
+    let user = config::env::user(&config::env::process).unwrap_or_else(|| "root".to_owned());
+    let places = Places::default();
+    let (findings, exporters) = tokio::join!(
+        discover(&user, &places),
+        exporters(config, client, clock, seed)
+    );
+    let mut found = Found {
+        sources: Vec::new(),
+        blind: Vec::new(),
+    };
+    for finding in findings {
+        match finding {
+            Finding::Found {
+                mut settings,
+                has_pg_monitor,
+                ..
+            } => {
+                settings.deadline = config.global.scrape_timeout.0;
+                if !has_pg_monitor {
+                    found.blind.push(Blind {
+                        what: format!("postgres {}", settings.instance()),
+                        why: format!(
+                            "the role {} lacks pg_monitor, so some signals stay unknown",
+                            settings.user()
+                        ),
+                        fix: format!("GRANT pg_monitor TO {};", settings.user()),
+                    });
+                }
+                let interval = config.global.scrape_interval;
+                let described = settings.instance();
+                found
+                    .sources
+                    .push(postgres(*settings, interval, seed, described));
+            }
+            Finding::Blind {
+                path,
+                sentence,
+                fix,
+                ..
+            } => found.blind.push(Blind {
+                what: format!("postgres at {path}"),
+                why: sentence,
+                fix: fix.unwrap_or_default(),
+            }),
+        }
+    }
+    if found.sources.is_empty() && found.blind.is_empty() {
+        found.blind.push(Blind {
+            what: "Postgres".to_owned(),
+            why: "no server answers on a local socket or 127.0.0.1:5432".to_owned(),
+            fix:
+                "name it in a config: [[postgres]] url = \"postgres://loadline@HOST:5432/postgres\""
+                    .to_owned(),
+        });
+    }
+    for exporter in exporters? {
+        match exporter {
+            Probe::Answers(ready) => found.sources.push(*ready),
+            Probe::Odd(blind) => found.blind.push(blind),
+            Probe::Nobody => {}
+        }
+    }
+    Ok(found)
+}
+
+enum Probe {
+    Answers(Box<Ready>),
+    Odd(Blind),
+    Nobody,
+}
+
+async fn exporters(
+    config: &Config,
+    client: &Client,
+    clock: &Clock,
+    seed: u64,
+) -> anyhow::Result<Vec<Probe>> {
+    let mut probes = Vec::new();
+    for (job, port) in EXPORTERS {
+        let entry = exporter(job, port);
+        for target in Target::from_config(&entry, &config.global, &config.limits)? {
+            probes.push(probe(target, job, port, client, clock, seed));
+        }
+    }
+    Ok(join_all(probes).await)
+}
+
+async fn probe(
+    mut target: Target,
+    job: &str,
+    port: u16,
+    client: &Client,
+    clock: &Clock,
+    seed: u64,
+) -> Probe {
+    let selection = Selection::default();
+    let looked = tokio::time::timeout(
+        PATIENCE,
+        target.scrape(client, &selection, clock.now(), clock),
+    )
+    .await;
+    let status = target.status();
+    match (looked, status.health) {
+        (Ok(_), Health::Up) => {
+            Probe::Answers(Box::new(scrape(target, seed, format!("{job}:{port}"))))
+        }
+        (Ok(_), Health::Down | Health::Unknown) if status.error_reason == Some("refused") => {
+            Probe::Nobody
+        }
+        (Ok(_), Health::Down | Health::Unknown) => Probe::Odd(Blind {
+            what: format!("{job} exporter on port {port}"),
+            why: status
+                .error
+                .unwrap_or_else(|| "it does not answer as an exporter".to_owned()),
+            fix: format!("if it is one, name it in [[scrape_configs]] job_name = \"{job}\""),
+        }),
+        (Err(_), _) => Probe::Odd(Blind {
+            what: format!("{job} exporter on port {port}"),
+            why: format!("something listens there and says nothing for {PATIENCE:?}"),
+            fix: format!("if it is one, name it in [[scrape_configs]] job_name = \"{job}\""),
+        }),
+    }
+}
+
+fn exporter(job: &str, port: u16) -> ScrapeConfig {
+    ScrapeConfig {
+        job_name: job.to_owned(),
+        scrape_interval: None,
+        scrape_timeout: None,
+        metrics_path: "/metrics".to_owned(),
+        scheme: "http".to_owned(),
+        params: std::collections::BTreeMap::new(),
+        honor_labels: false,
+        honor_timestamps: true,
+        basic_auth: None,
+        authorization: None,
+        body_size_limit: None,
+        sample_limit: None,
+        on_parse_error: config::OnParseError::KeepGood,
+        static_configs: vec![StaticConfig {
+            targets: vec![format!("127.0.0.1:{port}")],
+            labels: std::collections::BTreeMap::new(),
+            host: None,
+            role: None,
+        }],
+    }
+}
+
+fn host(config: &Config, seed: u64) -> Ready {
+    let collector = HostCollector::new(&config.host);
+    let schedule = Schedule::new(
+        collector.meta().labels.fingerprint() ^ seed,
+        config.global.scrape_interval.0,
+    );
+    Ready {
+        source: Source::Host(Box::new(collector)),
+        schedule,
+        settings: format!("{:?}{:?}", config.host, config.global.scrape_interval),
+    }
+}
+
+fn postgres(settings: PostgresSettings, interval: Span, seed: u64, described: String) -> Ready {
+    let collector = PostgresCollector::new(settings);
+    let hash = crate::model::Labels::from_pairs([("target", &*collector.target().0)]).fingerprint();
+    Ready {
+        source: Source::Postgres(Box::new(collector)),
+        schedule: Schedule::new(hash ^ seed, interval.0),
+        settings: format!("{described}{interval:?}"),
+    }
+}
+
+fn scrape(target: Target, seed: u64, settings: String) -> Ready {
+    let schedule = target.schedule(seed);
+    let settings = format!("{settings}{:?}", schedule.interval());
+    Ready {
+        source: Source::Scrape(Box::new(target)),
+        schedule,
+        settings,
+    }
+}
+
+/// How many series fit in the memory budget: what is left after the program itself, at the
+/// measured size of a series with its samples.
+pub(crate) fn max_series(config: &Config) -> usize {
+    const PER_SERIES: u64 = 4 << 10;
+    const PROGRAM: u64 = 32 << 20;
+    let budget = config.limits.memory.map_or_else(default_memory, |b| b.0);
+    usize::try_from(budget.saturating_sub(PROGRAM).max(16 << 20) / PER_SERIES).unwrap_or(usize::MAX)
+}
+
+/// 70 % of the cgroup's limit, else 256 MiB.
+fn default_memory() -> u64 {
+    let limit = [
+        "/sys/fs/cgroup/memory.max",
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+    ]
+    .into_iter()
+    .find_map(|path| {
+        std::fs::read_to_string(path)
+            .ok()?
+            .trim()
+            .parse::<u64>()
+            .ok()
+    })
+    // cgroup v1 writes a number near 2^63 for "no limit".
+    .filter(|limit| *limit < 1 << 50);
+    limit.map_or(256 << 20, |limit| limit / 10 * 7)
+}

@@ -1,0 +1,239 @@
+//! One look at a system without a daemon: two samples, no history, no verdict on durations.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use futures_util::future::join_all;
+
+use super::collect::{Feed, Last, Views};
+use super::fleet::Ready;
+use super::observed::Observed;
+use super::plan::Plan;
+use super::{discover, scope, views};
+use crate::advice::{self, Advised};
+use crate::api::{Blind, MessageBooks, Snapshot};
+use crate::clock::Clock;
+use crate::config::Missing;
+use crate::model::{Sample, Selection, Timestamp, stale_nan};
+use crate::promql::{self, Engine, EngineOptions};
+use crate::rules::{Alert, EvalContext, Group, GroupSpec, RuleKind, Written};
+use crate::sources::Client;
+use crate::store::Store;
+
+/// Time between the two samples.
+const APART: Duration = Duration::from_secs(2);
+/// Ranges are cut to this, so that both samples lie inside.
+const RANGE: Duration = Duration::from_secs(4);
+/// Rules that read further back than this cannot be judged from two samples.
+const NEEDS_HISTORY: Duration = Duration::from_secs(3600);
+
+/// Looks twice, 2 s apart, evaluates every rule once without its durations, and advises.
+pub async fn look_once(plan: Plan) -> anyhow::Result<Snapshot> {
+    let clock = Clock::system();
+    let started = clock.now();
+    let client = Client::new().map_err(anyhow::Error::msg)?;
+    let found = discover::sources(&plan, &client, &clock).await?;
+    let (specs, mut blind) = brief(&plan);
+    blind.extend(found.blind.iter().cloned());
+    let (batches, _) = tokio::sync::mpsc::channel(1);
+    let selection = Arc::new(plan.selection(1));
+    let (_keep, selected) = tokio::sync::watch::channel(Arc::clone(&selection));
+    let feed = Feed {
+        clock: clock.clone(),
+        client,
+        selection: selected,
+        batches,
+        views: Views::default(),
+        observed: Observed::default(),
+    };
+    let store = Arc::new(Store::new(discover::max_series(&plan.config)));
+    store.select_only(Arc::clone(&selection));
+
+    let first = clock.now();
+    let seen = pass(
+        found
+            .sources
+            .into_iter()
+            .map(|s| (s, Last::default()))
+            .collect(),
+        first,
+        &selection,
+        &feed,
+        &store,
+    )
+    .await;
+    tokio::time::sleep((first + APART).since(clock.now())).await;
+    let second = clock.now();
+    let seen = pass(seen, second, &selection, &feed, &store).await;
+    let shown: Vec<_> = seen
+        .iter()
+        .map(|(r, last)| r.source.shown(&r.schedule, last))
+        .collect();
+
+    let (judged, keep, same) = (clock.clone(), Arc::clone(&store), plan.clone());
+    let (groups, advised) =
+        tokio::task::spawn_blocking(move || judge(&same, specs, &keep, &judged))
+            .await
+            .context("the evaluation broke")?;
+    let alerts: Vec<Alert> = groups.iter().flat_map(Group::alerts).cloned().collect();
+    let mut signs: Vec<_> = advice::instances(&alerts, &plan.config.advice.system_labels)
+        .into_values()
+        .collect();
+    signs.sort_by(|a, b| b.level.cmp(&a.level).then_with(|| a.key.cmp(&b.key)));
+    blind.extend(shown.iter().flat_map(|s| s.blind.iter().cloned()));
+    blind.sort();
+    blind.dedup();
+    Ok(Snapshot {
+        at: clock.now(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started,
+        ready: true,
+        brief: true,
+        sources: shown.into_iter().map(|s| s.view).collect(),
+        blind,
+        groups: groups.iter().map(views::group).collect(),
+        alerts,
+        signs,
+        decisions: advised.iter().map(|a| a.decision.clone()).collect(),
+        steps: advised
+            .iter()
+            .flat_map(|a| views::steps(&plan.playbook, a))
+            .collect(),
+        messages: MessageBooks::default(),
+        series: store.series(),
+        samples: store.samples(),
+    })
+}
+
+/// Asks every source once, all at the same time.
+async fn pass(
+    sources: Vec<(Ready, Last)>,
+    at: Timestamp,
+    selection: &Arc<Selection>,
+    feed: &Feed,
+    store: &Store,
+) -> Vec<(Ready, Last)> {
+    let passes = sources.into_iter().map(|(ready, _)| async move {
+        let Ready {
+            source,
+            schedule,
+            settings,
+        } = ready;
+        let stopwatch = feed.clock.stopwatch();
+        let (source, batch) = source.collect(at, selection, feed).await;
+        let samples = batch.as_ref().map_or(0, |b| b.samples.len() as u64);
+        let last = Last {
+            at: Some(at),
+            seconds: stopwatch.elapsed().as_secs_f64(),
+            samples,
+        };
+        (
+            Ready {
+                source,
+                schedule,
+                settings,
+            },
+            last,
+            batch,
+        )
+    });
+    let mut seen = Vec::new();
+    for (ready, last, batch) in join_all(passes).await {
+        if let Some(batch) = batch {
+            store.append(&batch);
+        }
+        seen.push((ready, last));
+    }
+    seen
+}
+
+/// The rules without their durations and with short ranges, and what cannot be judged so.
+fn brief(plan: &Plan) -> (Vec<GroupSpec>, Vec<Blind>) {
+    let mut blind = Vec::new();
+    let mut specs = Vec::new();
+    for group in &plan.rules.groups {
+        let mut group = group.clone();
+        group.rules.retain(|rule| {
+            let judged = rule.window <= NEEDS_HISTORY;
+            if !judged {
+                blind.push(Blind {
+                    what: format!("rule {}", rule.name),
+                    why: "needs history: it reads more than an hour back".to_owned(),
+                    fix: "loadline run".to_owned(),
+                });
+            }
+            judged
+        });
+        for rule in &mut group.rules {
+            if let Ok(expr) = promql::parse(&rule.expr) {
+                rule.expr = promql::shorten_ranges(&expr, RANGE).to_string();
+            }
+            if let RuleKind::Alert(alert) = &mut rule.kind {
+                alert.timing.hold = Duration::ZERO;
+            }
+        }
+        specs.push(group);
+    }
+    (specs, blind)
+}
+
+/// Evaluates the groups once and advises.
+fn judge(
+    plan: &Plan,
+    specs: Vec<GroupSpec>,
+    store: &Arc<Store>,
+    clock: &Clock,
+) -> (Vec<Group>, Vec<Advised>) {
+    let at = clock.now();
+    let querier = Engine::new(Arc::clone(store) as _, EngineOptions::default());
+    let stopwatch = clock.stopwatch();
+    let config = &plan.config;
+    let mut groups: Vec<Group> = specs
+        .into_iter()
+        .map(|s| Group::new(s, config.global.evaluation_interval.0))
+        .collect();
+    let context = EvalContext {
+        external_labels: &config.global.external_labels,
+        external_url: config.server.external_url.as_deref().unwrap_or_default(),
+        missing: Missing::Blind,
+        warm: true,
+        history_since: at,
+        write: &|written: &Written| {
+            for (labels, value) in &written.samples {
+                store.record(
+                    labels,
+                    Sample {
+                        t: written.at,
+                        v: *value,
+                    },
+                );
+            }
+            for labels in &written.stale {
+                store.record(
+                    labels,
+                    Sample {
+                        t: written.at,
+                        v: stale_nan(),
+                    },
+                );
+            }
+        },
+        elapsed: &|| stopwatch.elapsed(),
+        known: None,
+    };
+    for group in &mut groups {
+        group.evaluate(&querier, at, &context);
+    }
+    let alerts: Vec<Alert> = groups.iter().flat_map(Group::alerts).cloned().collect();
+    let inputs = advice::Inputs {
+        playbook: &plan.playbook,
+        querier: &querier,
+        scope: &scope::to_system,
+        alerts: &alerts,
+        facts: &config.facts,
+        advice: &config.advice,
+    };
+    let advised = advice::advise(&inputs, at);
+    (groups, advised)
+}

@@ -1,0 +1,29 @@
+//! Builds the rooms from the config, joins, starts, reloads and stops them.
+//!
+//! What must stay true:
+//! - Loading and checking ([`Plan::load`]) touch no network and start nothing.
+//! - Only this room spawns, on one tracker under one token.
+//! - One steppable [`pipeline::Pipeline::tick`] turns due groups into state, advice and messages;
+//!   live and test runs call the same one. A state change and its notices are one transaction.
+//! - It stops in flow order: sources, store writer, rules, notify (with a deadline), API last.
+//! - A reload is all or nothing; unchanged targets and groups keep their state.
+
+mod collect;
+mod discover;
+mod fleet;
+mod listener;
+mod look;
+mod observed;
+mod pipeline;
+mod plan;
+mod publish;
+mod reload;
+mod run;
+mod scope;
+mod senders;
+mod shipped;
+mod views;
+
+pub use look::look_once;
+pub use plan::{Plan, check_playbook, check_rules};
+pub use run::{Options, run};

@@ -1,0 +1,444 @@
+//! The one steppable tick: due groups, then advice, then messages.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+
+use super::observed::Observed;
+use super::plan::Plan;
+use super::scope;
+use crate::advice::{self, Advised, Decision, Playbook, SignInstance, SignKey};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::model::{Querier, Sample, Timestamp, stale_nan};
+use crate::notify::{Event, Outbox, SignEvent};
+use crate::rules::{self, Alert, Change, ChangeKind, EvalContext, Group, Outcome, Written};
+use crate::state::{AdviceRow, AlertRow, State};
+use crate::store::Store;
+
+/// How often samples and series out of every window are dropped, and groups looked through for
+/// repeats.
+const HOUSEKEEPING: Duration = Duration::from_secs(60);
+
+/// What a tick did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Tick {
+    /// Groups evaluated.
+    pub(crate) evaluated: usize,
+    /// Messages written to the outbox.
+    pub(crate) messages: usize,
+}
+
+/// The rooms that a pipeline joins.
+#[derive(Clone)]
+pub(crate) struct Rooms {
+    pub(crate) store: Arc<Store>,
+    pub(crate) querier: Arc<dyn Querier>,
+    pub(crate) state: State,
+    pub(crate) clock: Clock,
+    pub(crate) observed: Observed,
+}
+
+/// Everything between the store and the outbox.
+pub(crate) struct Pipeline {
+    pub(crate) rooms: Rooms,
+    pub(crate) outbox: Outbox,
+    config: Arc<Config>,
+    playbook: Arc<Playbook>,
+    groups: Vec<Group>,
+    signs: BTreeMap<SignKey, SignInstance>,
+    advised: Vec<Advised>,
+    started: Timestamp,
+    sources_seen: Option<Timestamp>,
+    kept_house: Timestamp,
+    flush_due: Option<(Timestamp, &'static str)>,
+}
+
+impl Pipeline {
+    /// A pipeline for `plan` with the alerts that the state remembers, exactly as they were.
+    pub(crate) async fn restore(plan: &Plan, outbox: Outbox, rooms: Rooms) -> anyhow::Result<Self> {
+        let now = rooms.clock.now();
+        let mut remembered = Vec::new();
+        for row in rooms.state.load_alerts().await? {
+            match serde_json::from_str::<Alert>(&row.json) {
+                Ok(alert) => remembered.push(alert),
+                Err(error) => {
+                    tracing::warn!(group = row.group, %error, "a remembered alert cannot be read; it starts anew");
+                }
+            }
+        }
+        let interval = plan.config.global.evaluation_interval.0;
+        let mut groups: Vec<Group> = plan
+            .rules
+            .groups
+            .iter()
+            .map(|g| Group::new(g.clone(), interval))
+            .collect();
+        let orphans = rules::restore(&mut groups, remembered.clone());
+        let mut pipeline = Self {
+            rooms,
+            outbox,
+            config: Arc::clone(&plan.config),
+            playbook: Arc::clone(&plan.playbook),
+            groups,
+            signs: BTreeMap::new(),
+            advised: Vec::new(),
+            started: now,
+            sources_seen: None,
+            kept_house: now,
+            flush_due: Some((now, "start")),
+        };
+        // As it was told before the restart, then what the rules of today make of it.
+        pipeline.signs = advice::instances(&remembered, &plan.config.advice.system_labels);
+        let gone: Vec<Change> = orphans
+            .into_iter()
+            .map(|a| rules::group::end(a, now))
+            .collect();
+        pipeline.commit_all(gone, now).await?;
+        Ok(pipeline)
+    }
+
+    /// Takes over another plan: unchanged groups run on, alerts of rules that are gone end.
+    pub(crate) async fn adopt(&mut self, plan: &Plan, outbox: Outbox) -> anyhow::Result<()> {
+        let now = self.rooms.clock.now();
+        let interval = plan.config.global.evaluation_interval.0;
+        let old = std::mem::take(&mut self.groups);
+        let reloaded = rules::reload(old, &plan.rules.groups, interval, now);
+        self.groups = reloaded.groups;
+        self.config = Arc::clone(&plan.config);
+        self.playbook = Arc::clone(&plan.playbook);
+        self.outbox = outbox;
+        for labels in &reloaded.stale {
+            self.rooms.store.record(
+                labels,
+                Sample {
+                    t: now,
+                    v: stale_nan(),
+                },
+            );
+        }
+        self.commit_all(reloaded.changes, now).await?;
+        // Rules that moved between groups have their rows under the old group's name.
+        let moved: Vec<Change> = self
+            .groups
+            .iter()
+            .flat_map(Group::alerts)
+            .map(|alert| Change {
+                kind: ChangeKind::Renewed,
+                alert: alert.clone(),
+            })
+            .collect();
+        let names: Vec<String> = self.groups.iter().map(|g| g.spec().key()).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        self.rooms.state.retain_groups(&names).await?;
+        self.commit_all(moved, now).await?;
+        self.flush_due = Some((now, "reload"));
+        Ok(())
+    }
+
+    /// Says that every source was asked at least once.
+    pub(crate) fn sources_seen(&mut self, now: Timestamp) {
+        self.sources_seen.get_or_insert(now);
+    }
+
+    /// True once every source was asked and, after that, every group evaluated.
+    pub(crate) fn ready(&self) -> bool {
+        self.sources_seen.is_some()
+            && self
+                .groups
+                .iter()
+                .all(|g| g.last().is_some_and(|(t, _)| Some(t) >= self.sources_seen))
+    }
+
+    /// Evaluates what is due at `now`, advises, and writes messages. Never waits for a target or
+    /// a receiver. An error means that the state could not be written: stop.
+    pub(crate) async fn tick(&mut self, now: Timestamp) -> anyhow::Result<Tick> {
+        let mut done = Tick::default();
+        // Before the first samples there is nothing to judge.
+        if self.sources_seen.is_some() {
+            for i in 0..self.groups.len() {
+                let first = self.groups[i].last().is_none();
+                let due = self.groups[i].take_due(now);
+                if let Some(slot) = due.or(first.then_some(now)) {
+                    self.evaluate(i, slot).await?;
+                    done.evaluated += 1;
+                }
+            }
+        }
+        if done.evaluated > 0 {
+            self.advise(now).await?;
+        }
+        if done.evaluated > 0 || self.flush_due.is_some_and(|(due, _)| due <= now) {
+            let decisions = self.decisions();
+            let flushed = self
+                .outbox
+                .flush(&self.rooms.state, now, &self.signs, &decisions)
+                .await?;
+            for id in &flushed.unreadable {
+                tracing::warn!(
+                    notice = id,
+                    "a notice cannot be read by this version; it stays"
+                );
+            }
+            done.messages = flushed.messages.len();
+            self.flush_due = flushed.next_due;
+        }
+        if now.since(self.kept_house) >= HOUSEKEEPING {
+            self.rooms.store.prune(now);
+            self.kept_house = now;
+        }
+        Ok(done)
+    }
+
+    /// When to tick next, and why.
+    pub(crate) fn next_due(&mut self, now: Timestamp) -> (Timestamp, &'static str) {
+        let mut next = (self.kept_house + HOUSEKEEPING, "housekeeping");
+        if self.sources_seen.is_some() {
+            for group in &mut self.groups {
+                next = next.min(group.next_due(now));
+            }
+        }
+        self.flush_due.map_or(next, |flush| next.min(flush))
+    }
+
+    /// One decision per system.
+    pub(crate) fn decisions(&self) -> Vec<Decision> {
+        self.advised.iter().map(|a| a.decision.clone()).collect()
+    }
+
+    /// Running groups.
+    pub(crate) fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
+    /// Firing signs.
+    pub(crate) fn signs(&self) -> &BTreeMap<SignKey, SignInstance> {
+        &self.signs
+    }
+
+    /// Decisions with what they were made from.
+    pub(crate) fn advised(&self) -> &[Advised] {
+        &self.advised
+    }
+
+    /// The advice as data.
+    pub(crate) fn playbook(&self) -> &Playbook {
+        &self.playbook
+    }
+
+    /// All alert instances of all groups.
+    pub(crate) fn alerts(&self) -> impl Iterator<Item = &Alert> {
+        self.groups.iter().flat_map(Group::alerts)
+    }
+
+    /// Evaluates one group at its slot and commits what changed with its notices.
+    async fn evaluate(&mut self, index: usize, slot: Timestamp) -> anyhow::Result<()> {
+        let mut group = self.groups.remove(index);
+        let rooms = self.rooms.clone();
+        let config = Arc::clone(&self.config);
+        let started = self.started;
+        let (group, outcome) = tokio::task::spawn_blocking(move || {
+            let outcome = evaluate(&mut group, &rooms, &config, started, slot);
+            (group, outcome)
+        })
+        .await
+        .context("the evaluation of a rule group broke")?;
+        let key = group.spec().key();
+        self.groups.insert(index, group);
+        for (rule, error) in &outcome.errors {
+            tracing::warn!(
+                group = key,
+                rule,
+                error,
+                "a rule failed; its alerts stay as they were"
+            );
+        }
+        self.commit(&key, &outcome.changes, slot).await
+    }
+
+    /// Commits changes of several groups, group by group.
+    async fn commit_all(&mut self, changes: Vec<Change>, at: Timestamp) -> anyhow::Result<()> {
+        let mut by_group: BTreeMap<String, Vec<Change>> = BTreeMap::new();
+        for change in changes {
+            by_group
+                .entry(change.alert.group.clone())
+                .or_default()
+                .push(change);
+        }
+        for (group, changes) in by_group {
+            self.commit(&group, &changes, at).await?;
+        }
+        Ok(())
+    }
+
+    /// One transaction: what changed in a group, and the notices it causes.
+    async fn commit(
+        &mut self,
+        group: &str,
+        changes: &[Change],
+        at: Timestamp,
+    ) -> anyhow::Result<()> {
+        let mut upserts = Vec::new();
+        let mut deletes = Vec::new();
+        for change in changes {
+            let fingerprint = change.alert.labels.fingerprint();
+            match change.kind {
+                ChangeKind::Dropped | ChangeKind::Expired => deletes.push(fingerprint),
+                ChangeKind::Pending
+                | ChangeKind::Fired
+                | ChangeKind::Renewed
+                | ChangeKind::Kept
+                | ChangeKind::Blind
+                | ChangeKind::Resolved => upserts.push(AlertRow {
+                    group: group.to_owned(),
+                    fingerprint,
+                    json: serde_json::to_string(&change.alert)
+                        .context("an alert cannot be written as JSON")?,
+                }),
+            }
+            log(change);
+        }
+        let after = advice::instances(self.alerts(), &self.config.advice.system_labels);
+        let events: Vec<SignEvent> = advice::diff(&self.signs, &after)
+            .into_iter()
+            .map(|change| SignEvent {
+                event: event(change.kind),
+                instance: change.sign,
+                at,
+            })
+            .collect();
+        let notices = self.outbox.notices(&events);
+        self.rooms
+            .state
+            .commit_group(group, &upserts, &deletes, &notices, at)
+            .await?;
+        self.signs = after;
+        Ok(())
+    }
+
+    /// Decides for every system, and remembers decisions that changed.
+    async fn advise(&mut self, now: Timestamp) -> anyhow::Result<()> {
+        let (playbook, querier) = (Arc::clone(&self.playbook), Arc::clone(&self.rooms.querier));
+        let config = Arc::clone(&self.config);
+        let alerts: Vec<Alert> = self.alerts().cloned().collect();
+        let advised = tokio::task::spawn_blocking(move || {
+            let inputs = advice::Inputs {
+                playbook: &playbook,
+                querier: querier.as_ref(),
+                scope: &scope::to_system,
+                alerts: &alerts,
+                facts: &config.facts,
+                advice: &config.advice,
+            };
+            advice::advise(&inputs, now)
+        })
+        .await
+        .context("the advisor broke")?;
+        let mut rows = Vec::new();
+        for new in &advised {
+            let old = self
+                .advised
+                .iter()
+                .find(|a| a.decision.system == new.decision.system);
+            if old.is_some_and(|old| old.decision.bottlenecks == new.decision.bottlenecks) {
+                continue;
+            }
+            rows.push(AdviceRow {
+                kind: "decision".to_owned(),
+                id: new.decision.system.clone(),
+                json: serde_json::to_string(&new.decision)
+                    .context("a decision cannot be written as JSON")?,
+            });
+            for warning in &new.warnings {
+                tracing::debug!(system = new.decision.system, warning, "advice");
+            }
+        }
+        self.rooms.state.commit_advice(&rows, &[], &[], now).await?;
+        self.advised = advised;
+        Ok(())
+    }
+}
+
+/// One evaluation, on a thread of its own.
+fn evaluate(
+    group: &mut Group,
+    rooms: &Rooms,
+    config: &Config,
+    started: Timestamp,
+    slot: Timestamp,
+) -> Outcome {
+    let stopwatch = rooms.clock.stopwatch();
+    let context = EvalContext {
+        external_labels: &config.global.external_labels,
+        external_url: config.server.external_url.as_deref().unwrap_or_default(),
+        missing: config.rules.missing,
+        warm: true,
+        history_since: started,
+        write: &|written| write(rooms, written),
+        elapsed: &|| stopwatch.elapsed(),
+        known: Some(&|name| known(rooms, name, slot)),
+    };
+    group.evaluate(rooms.querier.as_ref(), slot, &context)
+}
+
+/// True when there is a metric of this name, kept or not.
+fn known(rooms: &Rooms, name: &str, slot: Timestamp) -> bool {
+    let query = format!("count({{__name__={name:?}}})");
+    rooms.observed.exposes(name)
+        || rooms
+            .querier
+            .instant(&query, slot)
+            .is_ok_and(|answer| answer.into_vector().is_some_and(|v| !v.is_empty()))
+}
+
+fn write(rooms: &Rooms, written: &Written) {
+    for (labels, value) in &written.samples {
+        rooms.store.record(
+            labels,
+            Sample {
+                t: written.at,
+                v: *value,
+            },
+        );
+    }
+    for labels in &written.stale {
+        rooms.store.record(
+            labels,
+            Sample {
+                t: written.at,
+                v: stale_nan(),
+            },
+        );
+    }
+}
+
+/// One line per state change.
+fn log(change: &Change) {
+    let what = match change.kind {
+        ChangeKind::Pending => "pending",
+        ChangeKind::Fired => "firing",
+        ChangeKind::Kept => "condition over, kept firing",
+        ChangeKind::Blind => "input missing, kept firing",
+        ChangeKind::Resolved => "resolved",
+        ChangeKind::Dropped => "no longer pending",
+        ChangeKind::Renewed | ChangeKind::Expired => return,
+    };
+    tracing::info!(
+        alert = change.alert.rule,
+        labels = %change.alert.labels.without(&["alertname"]),
+        value = change.alert.value,
+        "{what}"
+    );
+}
+
+fn event(kind: advice::SignChangeKind) -> Event {
+    match kind {
+        advice::SignChangeKind::Fired => Event::Fired,
+        advice::SignChangeKind::LevelChanged { from } => Event::LevelChanged { from },
+        advice::SignChangeKind::BlindChanged { blind: true } => Event::Blind,
+        advice::SignChangeKind::BlindChanged { blind: false } => Event::Seen,
+        advice::SignChangeKind::Resolved => Event::Resolved,
+    }
+}

@@ -1,0 +1,225 @@
+//! From files to something that can be started: parsed and checked, nothing touched.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::shipped;
+use crate::advice::Playbook;
+use crate::config::{self, Config, Loaded, Places, Shipped};
+use crate::model::selection::Need;
+use crate::model::{Problem, Problems, Selection};
+use crate::promql;
+use crate::rules::{Duplicates, RuleFile, RuleSet, check_promql};
+
+/// A checked configuration with its rules and playbook.
+#[derive(Clone)]
+pub struct Plan {
+    /// The configuration; defaults when there is no file.
+    pub config: Arc<Config>,
+    /// Its file; without one, this machine is watched as found.
+    pub file: Option<PathBuf>,
+    /// The rules.
+    pub rules: Arc<RuleSet>,
+    /// The advice.
+    pub playbook: Arc<Playbook>,
+    /// What works, but is probably not what was meant.
+    pub warnings: Vec<Problem>,
+}
+
+impl Plan {
+    /// Reads and checks `file` (else where `config::env::config_file` looks), the rules and the playbook it names.
+    pub fn load(file: Option<&Path>) -> Result<Plan, Problems> {
+        let file = config::env::config_file(file, &config::env::process);
+        let loaded = match &file {
+            Some(path) => config::load(path, &config::env::process)?,
+            None => Loaded::default(),
+        };
+        let Loaded {
+            config,
+            places,
+            warnings,
+            ..
+        } = loaded;
+        let mut problems = Vec::new();
+        let rules = match rule_files(&config, &places) {
+            Ok(files) => {
+                let name = file
+                    .as_deref()
+                    .map_or_else(String::new, |f| f.display().to_string());
+                RuleSet::load(
+                    &files,
+                    &config.signs,
+                    &name,
+                    Duplicates::Refuse,
+                    &check_promql,
+                )
+            }
+            Err(found) => Err(found),
+        };
+        let playbook = match playbook_files(&config, &places) {
+            Ok(files) => Playbook::load(&files, &check_expr),
+            Err(found) => Err(found),
+        };
+        let mut keep = |p: Problems| problems.extend(p.0);
+        match (rules.map_err(&mut keep), playbook.map_err(&mut keep)) {
+            (Ok(rules), Ok(playbook)) => Ok(Plan {
+                config: Arc::new(config),
+                file,
+                rules: Arc::new(rules),
+                playbook: Arc::new(playbook),
+                warnings,
+            }),
+            (Err(()), _) | (_, Err(())) => Err(Problems(problems)),
+        }
+    }
+
+    /// Number of rules.
+    pub(crate) fn rule_count(&self) -> usize {
+        self.rules.groups.iter().map(|g| g.rules.len()).sum()
+    }
+
+    /// Everything that rules, playbook and pins read.
+    pub(crate) fn selection(&self, generation: u64) -> Selection {
+        if self.config.store.keep == config::Keep::All {
+            return Selection::all(generation);
+        }
+        let texts = self
+            .rules
+            .exprs()
+            .into_iter()
+            .chain(self.playbook.queries());
+        let mut needs: Vec<Need> = Vec::new();
+        for text in texts.chain(self.config.store.pin.iter().cloned()) {
+            // Checked at load; a text that does not parse selects nothing.
+            if let Ok(expr) = promql::parse(&text) {
+                needs.extend(expr.needs());
+            }
+        }
+        needs.sort_by(|a, b| format!("{:?}", a.matchers).cmp(&format!("{:?}", b.matchers)));
+        needs.dedup();
+        Selection::new(generation, needs)
+    }
+}
+
+/// True PromQL, or why not.
+pub(crate) fn check_expr(text: &str) -> Result<(), String> {
+    promql::parse(text).map(|_| ()).map_err(|e| e.to_string())
+}
+
+fn rule_files(config: &Config, places: &Places) -> Result<Vec<RuleFile>, Problems> {
+    let mut files = shipped::rule_files();
+    match &config.rules.shipped {
+        Shipped::All => {}
+        Shipped::None => files.clear(),
+        Shipped::Subjects(subjects) => {
+            let subject = |name: &str| {
+                name.trim_start_matches("shipped:")
+                    .trim_end_matches(".yml")
+                    .to_owned()
+            };
+            let known: Vec<String> = files.iter().map(|(n, _)| subject(n)).collect();
+            if let Some(unknown) = subjects.iter().find(|s| !known.contains(s)) {
+                return Err(Problems(vec![places.problem(
+                    "rules.shipped",
+                    format!(
+                        "unknown subject {unknown:?}; accepted: {}",
+                        known.join(", ")
+                    ),
+                )]));
+            }
+            files.retain(|(n, _)| subjects.contains(&subject(n)));
+        }
+    }
+    let own = read_all(&config.rules.rule_files, "rules.rule_files", places)?;
+    Ok(as_rule_files(files, true)
+        .chain(as_rule_files(own, false))
+        .collect())
+}
+
+fn as_rule_files(files: Vec<(String, String)>, shipped: bool) -> impl Iterator<Item = RuleFile> {
+    files.into_iter().map(move |(name, text)| RuleFile {
+        name,
+        text,
+        shipped,
+    })
+}
+
+fn playbook_files(config: &Config, places: &Places) -> Result<Vec<(String, String)>, Problems> {
+    let mut files = shipped::playbook_files();
+    files.extend(read_all(
+        &config.advice.playbook_files,
+        "advice.playbook_files",
+        places,
+    )?);
+    Ok(files)
+}
+
+/// Reads the files that patterns name, sorted.
+fn read_all(
+    patterns: &[String],
+    key: &str,
+    places: &Places,
+) -> Result<Vec<(String, String)>, Problems> {
+    let mut files = Vec::new();
+    for (i, pattern) in patterns.iter().enumerate() {
+        let here = format!("{key}[{i}]");
+        let paths = if config::glob::is_pattern(pattern) {
+            config::glob::expand(Path::new(pattern)).map_err(|e| {
+                Problems(vec![
+                    places.problem(&here, format!("cannot look for {pattern}: {e}")),
+                ])
+            })?
+        } else {
+            vec![PathBuf::from(pattern)]
+        };
+        for path in paths {
+            files.push(read(&path)?);
+        }
+    }
+    Ok(files)
+}
+
+/// Reads one file as (name, text).
+pub(crate) fn read(path: &Path) -> Result<(String, String), Problems> {
+    let name = path.display().to_string();
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok((name, text)),
+        Err(e) => Err(Problems(vec![Problem {
+            file: name,
+            position: None,
+            context: String::new(),
+            message: format!("cannot read the file: {e}"),
+        }])),
+    }
+}
+
+/// Checks rule files, or the shipped ones when none is given; the number of rules.
+pub fn check_rules(files: &[PathBuf]) -> Result<usize, Problems> {
+    let files: Vec<RuleFile> = if files.is_empty() {
+        as_rule_files(shipped::rule_files(), true).collect()
+    } else {
+        let read = files
+            .iter()
+            .map(|f| read(f))
+            .collect::<Result<Vec<_>, _>>()?;
+        as_rule_files(read, false).collect()
+    };
+    let set = RuleSet::load(
+        &files,
+        &BTreeMap::new(),
+        "",
+        Duplicates::Refuse,
+        &check_promql,
+    )?;
+    Ok(set.groups.iter().map(|g| g.rules.len()).sum())
+}
+
+/// Checks playbook files on top of the shipped ones; the number of steps.
+pub fn check_playbook(files: &[PathBuf]) -> Result<usize, Problems> {
+    let mut all = shipped::playbook_files();
+    for file in files {
+        all.push(read(file)?);
+    }
+    Ok(Playbook::load(&all, &check_expr)?.steps().count())
+}

@@ -1,0 +1,114 @@
+//! Takes the snapshot that the API and the command line show.
+
+use std::sync::Arc;
+
+use crate::advice::{SignInstance, Verdict};
+use crate::api::{Blind, MessageBooks, Snapshot, SourceHealth, StepView};
+use crate::model::Timestamp;
+use crate::rules::AlertState;
+use crate::telemetry::Metrics;
+
+use super::collect::Views;
+use super::pipeline::Pipeline;
+
+/// Knows what a snapshot shows beside the pipeline.
+pub(crate) struct Publisher {
+    pub(crate) started: Timestamp,
+    pub(crate) views: Views,
+    /// What discovery did not get to see.
+    pub(crate) blind: Vec<Blind>,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+impl Publisher {
+    /// Everything a person may ask about, as of `now`.
+    pub(crate) async fn snapshot(
+        &self,
+        pipeline: &Pipeline,
+        now: Timestamp,
+    ) -> anyhow::Result<Snapshot> {
+        let shown = self.views.all();
+        let mut blind = self.blind.clone();
+        blind.extend(shown.iter().flat_map(|s| s.blind.iter().cloned()));
+        blind.sort();
+        blind.dedup();
+        let mut messages = MessageBooks::default();
+        for book in pipeline.rooms.state.books().await? {
+            let count = |n: i64| u64::try_from(n).unwrap_or(0);
+            messages.enqueued += count(book.enqueued);
+            messages.delivered += count(book.delivered);
+            messages.folded += count(book.folded);
+            messages.dead += count(book.dead);
+            messages.pending += count(book.pending);
+        }
+        let snapshot = Snapshot {
+            at: now,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: self.started,
+            ready: pipeline.ready(),
+            brief: false,
+            sources: shown.into_iter().map(|s| s.view).collect(),
+            blind,
+            groups: pipeline.groups().iter().map(super::views::group).collect(),
+            alerts: pipeline.alerts().cloned().collect(),
+            signs: signs(pipeline),
+            decisions: pipeline.decisions(),
+            steps: steps(pipeline),
+            messages,
+            series: pipeline.rooms.store.series(),
+            samples: pipeline.rooms.store.samples(),
+        };
+        self.count(&snapshot);
+        Ok(snapshot)
+    }
+}
+
+impl Publisher {
+    /// Brings our own metrics up to what the snapshot shows.
+    fn count(&self, s: &Snapshot) {
+        let metrics = &self.metrics;
+        let mut states = [("pending", 0.0), ("firing", 0.0)];
+        for alert in &s.alerts {
+            match alert.state {
+                AlertState::Pending { .. } => states[0].1 += 1.0,
+                AlertState::Firing { .. } => states[1].1 += 1.0,
+                AlertState::Resolved { .. } => {}
+            }
+        }
+        metrics
+            .alerts
+            .set_all(states.map(|(state, n)| ([state], n)));
+        let down = s.sources.iter().filter(|v| v.health == SourceHealth::Down);
+        metrics
+            .blind
+            .set_all(down.map(|v| ([v.name.as_str()], 1.0)));
+        let steps = s.decisions.iter().flat_map(|d| {
+            d.bottlenecks.iter().filter_map(move |b| match &b.verdict {
+                Verdict::Step(r) => Some(([d.system.as_str(), r.step.id.as_str()], 1.0)),
+                Verdict::NoStep { .. } => None,
+            })
+        });
+        metrics.next_step_info.set_all(steps);
+        for group in &s.groups {
+            let seconds = metrics.rule_group_last_duration_seconds.with([&group.key]);
+            seconds.set(group.seconds);
+        }
+        metrics.outbox_length.set(s.messages.pending as f64);
+    }
+}
+
+/// Firing signs, worst first.
+pub(crate) fn signs(pipeline: &Pipeline) -> Vec<SignInstance> {
+    let mut signs: Vec<_> = pipeline.signs().values().cloned().collect();
+    signs.sort_by(|a, b| b.level.cmp(&a.level).then_with(|| a.key.cmp(&b.key)));
+    signs
+}
+
+/// What is known of each step.
+pub(crate) fn steps(pipeline: &Pipeline) -> Vec<StepView> {
+    pipeline
+        .advised()
+        .iter()
+        .flat_map(|a| super::views::steps(pipeline.playbook(), a))
+        .collect()
+}

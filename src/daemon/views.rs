@@ -1,0 +1,76 @@
+//! From running things to what the API shows.
+
+use std::collections::BTreeMap;
+
+use crate::advice::{Advised, Detection, Playbook};
+use crate::api::{GroupView, RuleKind, RuleView, StepView};
+use crate::rules::{self, Group, Rule};
+
+/// A rule group with its rules' health.
+pub(crate) fn group(group: &Group) -> GroupView {
+    let last = group.last();
+    GroupView {
+        name: group.spec().name.clone(),
+        key: group.spec().key(),
+        file: group.spec().file.clone(),
+        interval_seconds: group.interval().as_secs_f64(),
+        last: last.map(|(at, _)| at),
+        seconds: last.map_or(0.0, |(_, took)| took.as_secs_f64()),
+        missed: group.missed(),
+        rules: group.rules().iter().map(rule).collect(),
+    }
+}
+
+fn rule(rule: &Rule) -> RuleView {
+    let spec = rule.spec();
+    let texts = |templates: &BTreeMap<String, rules::template::Template>| {
+        templates
+            .iter()
+            .map(|(n, t)| (n.clone(), t.text().to_owned()))
+            .collect()
+    };
+    let alert = spec.alert();
+    let log = rule.log();
+    let error = log.last().and_then(|run| run.error.clone());
+    let missing = log.missing();
+    RuleView {
+        name: spec.name.clone(),
+        kind: match spec.kind {
+            rules::RuleKind::Record => RuleKind::Recording,
+            rules::RuleKind::Alert(_) => RuleKind::Alerting,
+        },
+        expr: spec.expr.clone(),
+        for_seconds: alert.map_or(0.0, |a| a.timing.hold.as_secs_f64()),
+        keep_firing_for_seconds: alert.map_or(0.0, |a| a.timing.keep.as_secs_f64()),
+        labels: texts(&spec.labels),
+        annotations: alert.map(|a| texts(&a.annotations)).unwrap_or_default(),
+        health: log.status().as_str().to_owned(),
+        last_error: error.or_else(|| {
+            (!missing.is_empty()).then(|| format!("nothing selected by {}", missing.join(", ")))
+        }),
+    }
+}
+
+/// What is known of each step of one system.
+pub(crate) fn steps<'a>(
+    playbook: &'a Playbook,
+    advised: &'a Advised,
+) -> impl Iterator<Item = StepView> + 'a {
+    advised
+        .inventory
+        .steps
+        .iter()
+        .map(move |(id, state)| StepView {
+            system: advised.decision.system.clone(),
+            id: id.clone(),
+            title: playbook.step_ref(id).title,
+            state: match state.state {
+                Detection::Present => "present",
+                Detection::Absent => "absent",
+                Detection::NotObserved => "not-observed",
+                Detection::Unknown => "unknown",
+            }
+            .to_owned(),
+            because: state.by.clone(),
+        })
+}
