@@ -280,3 +280,87 @@ fn huge_times_do_not_overflow() {
         }
     }
 }
+
+proptest::proptest! {
+    /// Words thrown together never panic; what parses prints as text that reads back, and can be
+    /// evaluated.
+    #[test]
+    fn word_salad_is_an_answer_or_an_error(picks in proptest::collection::vec(0..WORDS.len(), 1..14)) {
+        let text: String = picks.iter().map(|i| WORDS[*i]).collect();
+        let options = ParseOptions { experimental_functions: true };
+        if let Ok(tree) = super::super::parse_with(&text, options) {
+            let printed = tree.to_string();
+            let again = super::super::parse_with(&printed, options);
+            proptest::prop_assert_eq!(again.map(|t| t.to_string()), Ok(printed));
+            tree.needs();
+            tree.threshold();
+            let on = EngineOptions { parse: options, max_samples: 10_000, ..EngineOptions::default() };
+            let engine = engine(on);
+            let _ = engine.instant(&text, Timestamp::from_secs(60));
+            let _ = engine.range(&text, Timestamp(0), Timestamp(60_000), Duration::from_secs(15));
+        }
+    }
+}
+
+const WORDS: [&str; 60] = [
+    "a_total",
+    "b",
+    "c{job=\"x\"}",
+    "{job=~\".+\"}",
+    "(",
+    ")",
+    "(",
+    ")",
+    "(",
+    ")",
+    "[1m]",
+    "[30s:5s]",
+    "[30s:]",
+    " offset 10s",
+    " offset -10s",
+    " @ 30",
+    " @ end()",
+    " + ",
+    " - ",
+    " * ",
+    " / ",
+    " % ",
+    " ^ ",
+    " > ",
+    " == bool ",
+    " and ",
+    " or ",
+    " unless ",
+    " on(job) ",
+    " group_left ",
+    " ignoring(job) ",
+    "sum",
+    "topk(",
+    "quantile(",
+    "count_values(\"v\", ",
+    " by (job) ",
+    " without (job) ",
+    "rate(",
+    "avg_over_time(",
+    "histogram_quantile(",
+    "label_replace(",
+    "clamp(",
+    "time()",
+    "vector(",
+    "scalar(",
+    "absent(",
+    "predict_linear(",
+    "sort_by_label(",
+    "1",
+    "0.5",
+    "-1",
+    "NaN",
+    "Inf",
+    "1e300",
+    "\"x\"",
+    "\"(.*)\"",
+    ", ",
+    ", ",
+    "5m",
+    "step()",
+];
