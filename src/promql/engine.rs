@@ -33,6 +33,9 @@ pub struct EngineOptions {
     pub max_parsed: usize,
     /// Bounds the time of a query.
     pub deadline: Option<StartDeadline>,
+    /// Say so when the source does not keep what is asked. Rules, whose selectors are kept by
+    /// construction, may save the look.
+    pub warn_unkept: bool,
     /// Language switches.
     pub parse: ParseOptions,
     /// Metric names are removed at the end of the query instead of by each function. Off in a
@@ -49,6 +52,7 @@ impl Default for EngineOptions {
             max_points: 11_000,
             max_parsed: 20_000,
             deadline: None,
+            warn_unkept: true,
             parse: ParseOptions::default(),
             delayed_name_removal: false,
         }
@@ -64,6 +68,7 @@ impl fmt::Debug for EngineOptions {
             .field("max_points", &self.max_points)
             .field("max_parsed", &self.max_parsed)
             .field("deadline", &self.deadline.is_some())
+            .field("warn_unkept", &self.warn_unkept)
             .field("parse", &self.parse)
             .field("delayed_name_removal", &self.delayed_name_removal)
             .finish()

@@ -8,8 +8,9 @@ use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::model::{Labels, QueryError, Sample, SeriesSource, Timestamp, is_stale_nan};
+use crate::model::{Labels, QueryError, Sample, SeriesSource, Timestamp, duration, is_stale_nan};
 
 use super::ast::{At, BinaryOp, Expr, ExprKind, Length, Selector, Shift, Subquery};
 use super::engine::EngineOptions;
@@ -23,7 +24,7 @@ pub(crate) mod sum;
 pub(crate) mod value;
 
 use notes::Notes;
-use value::{Element, HistogramAt, Point, Vector, Window, Windows, without_metadata};
+use value::{Element, HistogramAt, METADATA, Point, Vector, Window, Windows, without_metadata};
 
 pub(crate) type Eval<T> = Result<T, QueryError>;
 
@@ -271,10 +272,11 @@ impl<'q> Evaluation<'q> {
     /// Removes the metric names, or marks them to be removed at the end; an error when that makes
     /// label sets equal.
     fn nameless(&self, mut vector: Vector) -> Eval<Vector> {
+        let one = one_metric(vector.iter().map(|e| &e.labels));
         for element in &mut vector {
             self.drop_name(element);
         }
-        self.unique(vector)
+        if one { Ok(vector) } else { self.unique(vector) }
     }
 
     fn drop_name(&self, element: &mut Element) {
@@ -395,9 +397,9 @@ impl<'q> Evaluation<'q> {
         to: i64,
         range: bool,
     ) {
-        let (from, to) = (Timestamp(from), Timestamp(to));
+        let window = (Timestamp(from), Timestamp(to));
         let mut loaded: Vec<Loaded> = source
-            .select(&selector.matchers, from, to)
+            .select(&selector.matchers, window.0, window.1)
             .into_iter()
             .map(|s| Loaded {
                 labels: s.labels,
@@ -405,7 +407,7 @@ impl<'q> Evaluation<'q> {
                 histograms: Vec::new(),
             })
             .collect();
-        let histograms = source.select_histograms(&selector.matchers, from, to);
+        let histograms = source.select_histograms(&selector.matchers, window.0, window.1);
         if !histograms.is_empty() {
             for series in histograms {
                 let samples = series.samples.into_iter().map(|(t, h)| (t.millis(), h));
@@ -427,10 +429,21 @@ impl<'q> Evaluation<'q> {
                 series.floats.retain(|s| !is_stale_nan(s.v));
             }
         }
-        if loaded.is_empty()
-            && let Some(warning) = source.unkept(&selector.matchers)
-        {
-            self.notes.warn_plain(warning);
+        if self.options.warn_unkept {
+            if let Some(warning) = source.unkept(&selector.matchers) {
+                self.notes.warn_plain(warning);
+            }
+            let back = Duration::from_millis(self.times.start.saturating_sub(from).unsigned_abs());
+            if let Some(kept) = source.retention()
+                && self.times.start > from
+                && back > kept
+            {
+                self.notes.warn_plain(format!(
+                    "the query reads back {}, but samples are kept for {} only",
+                    duration::words(back),
+                    duration::words(kept)
+                ));
+            }
         }
         self.series_read += loaded.len();
         while self.loaded.len() <= selector.id {
@@ -438,6 +451,14 @@ impl<'q> Evaluation<'q> {
         }
         self.loaded[selector.id] = loaded;
     }
+}
+
+/// True when metric name, type and unit are the same throughout, so that label sets stay different
+/// without them.
+fn one_metric<'l>(mut all: impl Iterator<Item = &'l Labels>) -> bool {
+    let Some(first) = all.next() else { return true };
+    let metadata = METADATA.map(|n| first.get(n));
+    all.all(|l| METADATA.map(|n| l.get(n)) == metadata)
 }
 
 /// Elements up to `to`.
@@ -480,3 +501,6 @@ fn truth(v: bool) -> f64 {
 fn changes_meaning(op: BinaryOp) -> bool {
     !op.is_comparison() && !op.is_set()
 }
+
+#[cfg(test)]
+mod tests;

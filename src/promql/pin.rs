@@ -30,6 +30,35 @@ impl Expr {
         here || self.children().into_iter().any(|e| e.calls_any(names))
     }
 
+    /// True when the result depends on where the query's range starts and ends or on its step,
+    /// be it through a function, a duration or `@`.
+    pub fn depends_on_query_times(&self) -> bool {
+        let shift = |s: &Shift| {
+            matches!(s.at, Some(At::Start | At::End))
+                || s.offset.as_ref().is_some_and(|o| !o.is_constant())
+        };
+        let here = match &self.kind {
+            ExprKind::Selector(s) => shift(&s.shift),
+            ExprKind::Range { selector, range } => shift(&selector.shift) || !range.is_constant(),
+            ExprKind::Subquery(s) => {
+                shift(&s.shift)
+                    || !s.range.is_constant()
+                    || s.step.as_ref().is_some_and(|l| !l.is_constant())
+            }
+            ExprKind::Call(c) => ["start", "end", "range", "step"].contains(&c.function.name),
+            ExprKind::Number(_)
+            | ExprKind::String(_)
+            | ExprKind::Paren(_)
+            | ExprKind::Unary { .. }
+            | ExprKind::Binary(_)
+            | ExprKind::Aggregate(_) => false,
+        };
+        here || self
+            .children()
+            .into_iter()
+            .any(Expr::depends_on_query_times)
+    }
+
     /// The expression with `@ t` on every selector and subquery that has no `@`, the inside of
     /// a subquery left alone: it gives the same result at any time. `None` when it calls a
     /// function that depends on the evaluation time.

@@ -165,7 +165,7 @@ fn middle_of_a_range(
     const MINUTE: Duration = Duration::from_secs(60);
     let kind = tree.value_type();
     if eval.expect.ordered
-        || tree.calls_any(&["start", "end", "range", "step"])
+        || tree.depends_on_query_times()
         || !matches!(kind, ValueType::Scalar | ValueType::Vector)
     {
         return Ok(());

@@ -6,7 +6,7 @@ use super::super::ast::{Binary, BinaryOp, Card, Matching, Span, ValueType};
 use super::super::display;
 use super::group::{Groups, Key};
 use super::value::{Element, Point, Vector, without_metadata};
-use super::{Eval, Evaluation, changes_meaning, truth, unsupported};
+use super::{Eval, Evaluation, changes_meaning, one_metric, truth, unsupported};
 
 impl Evaluation<'_> {
     pub(super) fn binary(&self, b: &Binary, span: Span, t: i64) -> Eval<Vector> {
@@ -51,6 +51,8 @@ impl Evaluation<'_> {
         scalar: f64,
         scalar_left: bool,
     ) -> Eval<Vector> {
+        let drops = changes_meaning(b.op) || b.returns_bool;
+        let one = one_metric(vector.iter().map(|e| &e.labels));
         let mut out = Vec::with_capacity(vector.len());
         let number = Point::Float(scalar);
         for mut element in vector {
@@ -71,12 +73,12 @@ impl Evaluation<'_> {
                 }
             };
             element.point = point;
-            if changes_meaning(b.op) || b.returns_bool {
+            if drops {
                 self.drop_name(&mut element);
             }
             out.push(element);
         }
-        if changes_meaning(b.op) || b.returns_bool {
+        if drops && !one {
             self.unique(out)
         } else {
             Ok(out)

@@ -7,7 +7,7 @@ use super::super::functions::{Func, Over, aggregate_over_time as over, buckets, 
 use super::super::functions::{rate, regression};
 use super::notes::for_metric;
 use super::value::{Element, Point, Vector, Window, Windows};
-use super::{Eval, Evaluation, not_a, unsupported};
+use super::{Eval, Evaluation, not_a, one_metric, unsupported};
 
 impl Evaluation<'_> {
     /// A call that gives a number.
@@ -237,6 +237,7 @@ impl Evaluation<'_> {
         }
         let operand = arg(call, at)?;
         let windows = self.windows(operand, t)?;
+        let one = one_metric(windows.series.iter().map(|w| &w.labels));
         let mut out = Vec::with_capacity(windows.series.len());
         for window in &windows.series {
             let value = self.reduce(kind, window, &windows, &numbers, t, operand.span)?;
@@ -250,6 +251,9 @@ impl Evaluation<'_> {
                 self.drop_name(&mut element);
             }
             out.push(element);
+        }
+        if one || kind.keeps_name() {
+            return Ok(out);
         }
         self.unique(out)
     }

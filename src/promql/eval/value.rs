@@ -69,7 +69,7 @@ pub(crate) struct Windows<'a> {
 }
 
 /// Labels that describe the metric and go when its values change meaning.
-const METADATA: [&str; 3] = [NAME, "__type__", "__unit__"];
+pub(crate) const METADATA: [&str; 3] = [NAME, "__type__", "__unit__"];
 
 /// `labels` without metric name, type and unit.
 pub(crate) fn without_metadata(labels: &Labels) -> Labels {

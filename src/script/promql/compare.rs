@@ -9,16 +9,12 @@ use super::command::{Expect, Text, Times};
 /// Refuses a result that is not the expected one.
 pub(super) fn outcome(expect: &Expect, times: Times, got: &Outcome) -> Result<(), String> {
     if let Some(want) = &expect.string {
-        return match got {
-            Outcome::String(s) if s == want => Ok(()),
-            other => Err(format!("expected string {want:?}, got {}", describe(other))),
-        };
+        let same = matches!(got, Outcome::String(s) if s == want);
+        return expected(same, &format!("string {want:?}"), got);
     }
     if let Some(want) = expect.scalar {
-        return match got {
-            Outcome::Scalar(v) if floats_equal(*v, want) => Ok(()),
-            other => Err(format!("expected {want}, got {}", describe(other))),
-        };
+        let same = matches!(got, Outcome::Scalar(v) if floats_equal(*v, want));
+        return expected(same, &want.to_string(), got);
     }
     match (got, times, expect.range_vector) {
         (Outcome::Vector(vector), Times::Instant(_), None) => vector_result(expect, vector),
@@ -30,6 +26,14 @@ pub(super) fn outcome(expect: &Expect, times: Times, got: &Outcome) -> Result<()
             matrix_result(expect, series, from.millis(), step)
         }
         (other, _, _) => Err(format!("got {}", describe(other))),
+    }
+}
+
+fn expected(same: bool, want: &str, got: &Outcome) -> Result<(), String> {
+    if same {
+        Ok(())
+    } else {
+        Err(format!("expected {want}, got {}", describe(got)))
     }
 }
 

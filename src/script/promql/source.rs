@@ -112,7 +112,7 @@ pub(super) fn with_custom_bounds(loaded: &Loaded) -> Loaded {
         if suffix == "_bucket" && bound.is_none() {
             continue;
         }
-        let base = name.trim_end_matches(suffix);
+        let base = name.strip_suffix(suffix).unwrap_or(name);
         let labels = labels.without(&["le"]).with(NAME, base);
         for (i, point) in points.iter().enumerate() {
             let Some(Point::Float(v)) = point else {
