@@ -335,7 +335,6 @@ fn a_cause_on_the_same_server_counts_else_one_on_the_same_host() {
             .collect();
         let script = Script {
             answers: vec![(PAUSED, Ok(answer))],
-            ..Script::default()
         };
         assert_eq!(lines(&decide(&script, &alerts, "")), [want], "{elements:?}");
     }
