@@ -547,9 +547,16 @@ fn every_dependency_has_its_reason() {
 fn dependency_violations(manifest: &str, reasons: &str) -> Vec<String> {
     let manifest: toml::Table = manifest.parse().unwrap();
     let mut names = BTreeSet::new();
-    for table in ["dependencies", "dev-dependencies", "build-dependencies"] {
-        if let Some(list) = manifest.get(table).and_then(|t| t.as_table()) {
-            names.extend(list.keys().map(String::as_str));
+    let targets = manifest.get("target").and_then(|t| t.as_table());
+    let per_target = targets.into_iter().flat_map(toml::Table::values);
+    for place in per_target
+        .filter_map(toml::Value::as_table)
+        .chain([&manifest])
+    {
+        for table in ["dependencies", "dev-dependencies", "build-dependencies"] {
+            if let Some(list) = place.get(table).and_then(|t| t.as_table()) {
+                names.extend(list.keys().map(String::as_str));
+            }
         }
     }
     // A line is: - `name`: why it and not its rivals.

@@ -5,10 +5,8 @@ use std::cell::RefCell;
 use crate::model::{Querier, Timestamp, VectorSample};
 
 use super::playbook::guard::Truth;
+use super::scope::scope;
 use super::signs::System;
-
-/// Adds a system's matchers to every selector of an expression; the error says why it cannot.
-pub type Scope<'a> = dyn Fn(&str, &System) -> Result<String, String> + 'a;
 
 /// Most warnings that are kept of one round of questions.
 const MAX_WARNINGS: usize = 20;
@@ -16,22 +14,15 @@ const MAX_WARNINGS: usize = 20;
 /// Asks for one system at one time.
 pub(crate) struct Ask<'a> {
     querier: &'a dyn Querier,
-    scope: &'a Scope<'a>,
     system: &'a System,
     now: Timestamp,
     warnings: RefCell<Vec<String>>,
 }
 
 impl<'a> Ask<'a> {
-    pub(crate) fn new(
-        querier: &'a dyn Querier,
-        scope: &'a Scope<'a>,
-        system: &'a System,
-        now: Timestamp,
-    ) -> Self {
+    pub(crate) fn new(querier: &'a dyn Querier, system: &'a System, now: Timestamp) -> Self {
         Ask {
             querier,
-            scope,
             system,
             now,
             warnings: RefCell::default(),
@@ -69,8 +60,7 @@ impl<'a> Ask<'a> {
         let answer = if self.system.matchers.is_empty() {
             self.querier.instant(expr, self.now)
         } else {
-            self.querier
-                .instant(&(self.scope)(expr, self.system)?, self.now)
+            self.querier.instant(&scope(expr, self.system)?, self.now)
         }
         .map_err(|e| e.to_string())?;
         let partial = answer.partial;

@@ -11,6 +11,7 @@ pub mod facts;
 pub mod inventory;
 pub mod ladder;
 pub mod playbook;
+mod scope;
 pub mod signs;
 mod situation;
 mod steps;
@@ -25,7 +26,6 @@ use crate::config::{Advice, FactValue};
 use crate::model::{Querier, Timestamp};
 use crate::rules::Alert;
 
-pub use ask::Scope;
 pub use decision::{
     Bottleneck, Citation, Decision, Evidence, FactQuestion, Recommendation, SignInstance, SignKey,
     StepRef, Verdict,
@@ -34,6 +34,7 @@ pub use facts::{Facts, unknown_facts};
 pub use inventory::{Detection, Inventory, StepState};
 pub use ladder::Stage;
 pub use playbook::Playbook;
+pub use scope::scope;
 pub use signs::{SignChange, SignChangeKind, System, diff, instances};
 
 use ask::Ask;
@@ -49,8 +50,6 @@ pub struct Inputs<'a> {
     pub playbook: &'a Playbook,
     /// Answers queries.
     pub querier: &'a dyn Querier,
-    /// Adds a system's matchers to a query; never asked while `advice.system_labels` is empty.
-    pub scope: &'a Scope<'a>,
     /// All alert instances; those that fire are signs.
     pub alerts: &'a [Alert],
     /// `[facts]`.
@@ -89,7 +88,7 @@ fn advise_system(
     now: Timestamp,
 ) -> Advised {
     let playbook = inputs.playbook;
-    let ask = Ask::new(inputs.querier, inputs.scope, system, now);
+    let ask = Ask::new(inputs.querier, system, now);
     let facts = Facts::gather(playbook, inputs.facts, &ask);
     let stage = ladder::stage(playbook, &facts);
     let measured: BTreeSet<String> = playbook

@@ -38,15 +38,13 @@ pub fn figure(value: f64, unit: &str) -> String {
     }
 }
 
-/// The threshold of a sign with who gave it, e.g. `90 % (default)`; a rule with a limit compares
-/// a share of it.
+/// The threshold of a sign with who gave it, e.g. `90 % (default)`; one of at most 1 beside a
+/// larger limit is a share of that limit.
 pub fn threshold(sign: &SignInstance, playbook: &Playbook) -> Option<String> {
-    let unit = if sign.limit.is_some() {
-        "ratio"
-    } else {
-        sign.unit.as_str()
-    };
-    let figure = figure(sign.threshold?, unit);
+    let threshold = sign.threshold?;
+    let is_share = sign.limit.is_some_and(|limit| limit > 1.0) && threshold <= 1.0;
+    let unit = if is_share { "ratio" } else { &sign.unit };
+    let figure = figure(threshold, unit);
     Some(if sign.threshold_from.is_empty() {
         figure
     } else {

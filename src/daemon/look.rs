@@ -10,7 +10,7 @@ use super::collect::{Feed, Last, Views};
 use super::fleet::Ready;
 use super::observed::Observed;
 use super::plan::Plan;
-use super::{discover, scope, views};
+use super::{discover, views};
 use crate::advice::{self, Advised};
 use crate::api::{Blind, MessageBooks, Snapshot};
 use crate::clock::Clock;
@@ -229,7 +229,6 @@ fn judge(
     let inputs = advice::Inputs {
         playbook: &plan.playbook,
         querier: &querier,
-        scope: &scope::to_system,
         alerts: &alerts,
         facts: &config.facts,
         advice: &config.advice,

@@ -19,7 +19,6 @@ mod plan;
 mod publish;
 mod reload;
 mod run;
-mod scope;
 mod senders;
 mod shipped;
 mod views;

@@ -8,7 +8,6 @@ use anyhow::Context;
 
 use super::observed::Observed;
 use super::plan::Plan;
-use super::scope;
 use crate::advice::{self, Advised, Decision, Playbook, SignInstance, SignKey};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -327,7 +326,6 @@ impl Pipeline {
             let inputs = advice::Inputs {
                 playbook: &playbook,
                 querier: querier.as_ref(),
-                scope: &scope::to_system,
                 alerts: &alerts,
                 facts: &config.facts,
                 advice: &config.advice,

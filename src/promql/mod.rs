@@ -29,4 +29,4 @@ pub use engine::{Engine, EngineOptions, Evaluated, Outcome, StartDeadline};
 pub use eval::value::{Element, Point, SeriesPoints};
 pub use needs::{Inputs, Threshold, replace_threshold};
 pub use parse::{ParseError, ParseOptions, parse, parse_series, parse_with};
-pub use rewrite::{add_matchers, longest_range, shorten_ranges};
+pub use rewrite::{longest_range, shorten_ranges};

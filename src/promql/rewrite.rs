@@ -1,9 +1,8 @@
-//! The same question with other selectors: over a shorter past, or about fewer series.
+//! The same question over a shorter past.
 
 use std::time::Duration;
 
-use super::ast::{Expr, ExprKind, Length, Selector};
-use crate::model::Matcher;
+use super::ast::{Expr, ExprKind, Length};
 
 /// Replaces every range of `expr` that is longer than `window` by `window`: for a look at a
 /// system of which only the last seconds are known.
@@ -28,24 +27,6 @@ pub fn shorten_ranges(expr: &Expr, window: Duration) -> Expr {
         | ExprKind::Selector(_) => {}
     });
     short
-}
-
-/// Adds `matchers` to every selector of `expr`.
-pub fn add_matchers(expr: &Expr, matchers: &[Matcher]) -> Expr {
-    let add = |selector: &mut Selector| selector.matchers.extend_from_slice(matchers);
-    let mut scoped = expr.clone();
-    visit(&mut scoped, &mut |expr| match &mut expr.kind {
-        ExprKind::Selector(selector) | ExprKind::Range { selector, .. } => add(selector),
-        ExprKind::Number(_)
-        | ExprKind::String(_)
-        | ExprKind::Paren(_)
-        | ExprKind::Unary { .. }
-        | ExprKind::Binary(_)
-        | ExprKind::Aggregate(_)
-        | ExprKind::Call(_)
-        | ExprKind::Subquery(_) => {}
-    });
-    scoped
 }
 
 /// The longest range or subquery of `expr`; zero when it reads instants only.
@@ -114,14 +95,6 @@ mod tests {
             let short = shorten_ranges(&parse(text).unwrap(), Duration::from_secs(10));
             assert_eq!(short.to_string(), parse(want).unwrap().to_string());
         }
-    }
-
-    #[test]
-    fn every_selector_gets_the_matchers() {
-        let expr = parse(r#"max by (a) (m{x="1"}) or rate(n[5m]) > 2"#).unwrap();
-        let scoped = add_matchers(&expr, &[Matcher::equal("env", "prod")]);
-        let want = r#"max by (a) (m{x="1",env="prod"}) or rate(n{env="prod"}[5m]) > 2"#;
-        assert_eq!(scoped.to_string(), parse(want).unwrap().to_string());
     }
 
     #[test]
