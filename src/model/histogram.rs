@@ -1,8 +1,27 @@
 //! Native histograms.
+//!
+//! What must stay true: buckets rise by index and have no gaps filled in. Two histograms meet at
+//! the lower resolution, the wider zero bucket and the bounds they share; only a histogram with
+//! custom bounds and one without cannot meet. A sum kept in [`Kahan`] cells goes through the same
+//! code as one in plain floats.
 
 use std::sync::Arc;
 
 use super::{Labels, Timestamp};
+
+mod bounds;
+mod combine;
+mod kahan;
+mod layout;
+mod quantile;
+mod reset;
+mod text;
+mod trim;
+
+pub use bounds::Bucket;
+pub use combine::{Incompatible, Met};
+pub use kahan::{Cell, Kahan};
+pub use quantile::NanEffect;
 
 /// Schema of a histogram with custom bounds.
 pub const CUSTOM_SCHEMA: i32 = -53;
@@ -22,30 +41,33 @@ pub enum ResetHint {
 }
 
 /// Counts per bucket index, rising by index, without gaps filled in.
-pub type Buckets = Vec<(i32, f64)>;
+pub type Buckets<T = f64> = Vec<(i32, T)>;
 
-/// A histogram whose buckets follow from a schema, or from custom bounds.
+/// A histogram whose buckets follow from a schema, or from custom bounds, with numbers of `T`.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Histogram {
+pub struct Shape<T> {
     /// -4 to 8, or [`CUSTOM_SCHEMA`].
     pub schema: i32,
     /// Width of the zero bucket.
     pub zero_threshold: f64,
     /// Observations in the zero bucket.
-    pub zero_count: f64,
+    pub zero_count: T,
     /// All observations.
-    pub count: f64,
+    pub count: T,
     /// Sum of all observations.
-    pub sum: f64,
+    pub sum: T,
     /// Absolute counts of the positive buckets.
-    pub positive: Buckets,
+    pub positive: Buckets<T>,
     /// Absolute counts of the negative buckets.
-    pub negative: Buckets,
+    pub negative: Buckets<T>,
     /// Upper bounds under [`CUSTOM_SCHEMA`], ascending, without +Inf.
     pub custom_values: Vec<f64>,
     /// Counter reset.
     pub reset_hint: ResetHint,
 }
+
+/// A histogram as it is stored and shown.
+pub type Histogram = Shape<f64>;
 
 /// A series' histograms, oldest first, strictly rising in time.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,46 +78,12 @@ pub struct HistogramSeries {
     pub samples: Vec<(Timestamp, Arc<Histogram>)>,
 }
 
-impl Histogram {
-    /// This histogram plus `other` times `sign`, at this one's resolution. `None` when the
-    /// schemas do not allow it, the custom bounds or the zero thresholds differ.
-    pub fn plus(&self, other: &Histogram, sign: f64) -> Option<Histogram> {
-        let custom = self.schema == CUSTOM_SCHEMA;
-        if custom != (other.schema == CUSTOM_SCHEMA)
-            || self.custom_values != other.custom_values
-            || self.zero_threshold != other.zero_threshold
-            || other.schema < self.schema
-        {
-            return None;
-        }
-        let coarser = if custom {
-            0
-        } else {
-            other.schema - self.schema
-        };
-        let mut out = self.clone();
-        out.count += sign * other.count;
-        out.sum += sign * other.sum;
-        out.zero_count += sign * other.zero_count;
-        out.positive = merged(&self.positive, &other.positive, sign, coarser);
-        out.negative = merged(&self.negative, &other.negative, sign, coarser);
-        Some(out)
+impl<T> Shape<T> {
+    /// True when the buckets have custom bounds.
+    pub fn is_custom(&self) -> bool {
+        self.schema == CUSTOM_SCHEMA
     }
 }
 
-/// `coarser` is by how many schemas `b` is finer than `a`.
-fn merged(a: &Buckets, b: &Buckets, sign: f64, coarser: i32) -> Buckets {
-    let mut out = a.clone();
-    for (index, count) in b {
-        let index = if coarser == 0 {
-            *index
-        } else {
-            ((index - 1) >> coarser) + 1
-        };
-        match out.binary_search_by_key(&index, |(i, _)| *i) {
-            Ok(i) => out[i].1 += sign * count,
-            Err(i) => out.insert(i, (index, sign * count)),
-        }
-    }
-    out
-}
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,11 @@ mod aggregate;
 mod binary;
 mod call;
 pub(crate) mod group;
+mod hints;
+mod histogram_call;
+pub(crate) mod histogram_total;
 pub(crate) mod notes;
+mod over_time;
 pub(crate) mod sum;
 pub(crate) mod value;
 
@@ -79,7 +83,7 @@ impl<'q> Evaluation<'q> {
             late: options.deadline.as_ref().map(|start| start()),
             series_read: 0,
         };
-        evaluation.load(source, expr, times.start, times.end)?;
+        evaluation.load(source, expr, times.start, times.end, false)?;
         Ok(evaluation)
     }
 
@@ -227,7 +231,9 @@ impl<'q> Evaluation<'q> {
                         t: Timestamp(at),
                         v: *v,
                     }),
-                    Point::Histogram(h) => series[i].histograms.to_mut().push((at, h.clone())),
+                    Point::Histogram(h) => {
+                        series[i].histograms.to_mut().push((at, hints::without(h)));
+                    }
                 }
             }
             at = at.saturating_add(step);
@@ -263,7 +269,7 @@ impl<'q> Evaluation<'q> {
         for element in &mut vector {
             element.point = match &element.point {
                 Point::Float(v) => Point::Float(-v),
-                Point::Histogram(_) => return Err(unsupported("unary minus")),
+                Point::Histogram(h) => Point::Histogram(Arc::new(h.times(-1.0))),
             };
         }
         self.nameless(vector)
@@ -350,7 +356,17 @@ impl<'q> Evaluation<'q> {
     }
 
     /// Reads the selectors under `expr`, which is evaluated at times `start..=end`.
-    fn load(&mut self, source: &dyn SeriesSource, expr: &Expr, start: i64, end: i64) -> Eval<()> {
+    ///
+    /// `resets` says that of native histograms only count and sum are asked for: upstream then
+    /// tells from each histogram and the one before whether there was a reset.
+    fn load(
+        &mut self,
+        source: &dyn SeriesSource,
+        expr: &Expr,
+        start: i64,
+        end: i64,
+        resets: bool,
+    ) -> Eval<()> {
         let (mut start, mut end) = (start, end);
         let shift = if let ExprKind::Subquery(s) = &expr.kind {
             Some(&s.shift)
@@ -363,11 +379,11 @@ impl<'q> Evaluation<'q> {
         match &expr.kind {
             ExprKind::Selector(s) => {
                 let from = start.saturating_sub(self.options.lookback_millis());
-                self.read(source, s, from, end, false);
+                self.read(source, s, from, end, (false, resets));
             }
             ExprKind::Range { selector, range } => {
                 let from = start.saturating_sub(self.positive(range)?);
-                self.read(source, selector, from, end, true);
+                self.read(source, selector, from, end, (true, resets));
             }
             ExprKind::Subquery(s) => {
                 start = start.saturating_sub(self.positive(&s.range)?);
@@ -383,8 +399,9 @@ impl<'q> Evaluation<'q> {
             | ExprKind::Aggregate(_)
             | ExprKind::Call(_) => {}
         }
+        let resets = hints::told(expr).unwrap_or(resets);
         for child in expr.children() {
-            self.load(source, child, start, end)?;
+            self.load(source, child, start, end, resets)?;
         }
         Ok(())
     }
@@ -395,7 +412,7 @@ impl<'q> Evaluation<'q> {
         selector: &Selector,
         from: i64,
         to: i64,
-        range: bool,
+        (range, resets): (bool, bool),
     ) {
         let window = (Timestamp(from), Timestamp(to));
         let mut loaded: Vec<Loaded> = source
@@ -423,6 +440,11 @@ impl<'q> Evaluation<'q> {
                     ),
                 }
             }
+        }
+        if resets {
+            loaded
+                .iter_mut()
+                .for_each(|l| hints::tell(&mut l.histograms));
         }
         if range {
             for series in &mut loaded {
@@ -486,10 +508,6 @@ pub(crate) fn duplicates() -> QueryError {
 /// For what the type check at parse time rules out.
 fn not_a(what: &str) -> QueryError {
     QueryError::Execution(format!("BUG: an expression was taken for {what}"))
-}
-
-pub(crate) fn unsupported(what: &str) -> QueryError {
-    QueryError::Execution(format!("native histograms are not supported in {what} yet"))
 }
 
 /// 1 or 0.

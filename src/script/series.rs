@@ -93,10 +93,12 @@ impl<'a> Item<'a> {
                 return Err("expected x and a count after the second histogram".to_owned());
             }
             for _ in 0..self.count()? {
-                current = current.plus(&step, sign).ok_or(
-                    "these histograms cannot be added: schema, custom values or zero threshold \
-                     differ",
+                let hint = current.reset_hint;
+                current.add(&step, sign).map_err(
+                    |_| "a histogram with custom values and one without cannot be added",
                 )?;
+                // The notation says what the hint is; adding does not change it.
+                current.reset_hint = hint;
                 out.push(Some(Point::Histogram(Arc::new(current.clone()))));
             }
         }

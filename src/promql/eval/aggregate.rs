@@ -1,5 +1,7 @@
 //! Aggregations.
 
+use std::sync::Arc;
+
 use crate::model::QueryError;
 
 use super::super::ast::{Aggregate, AggregateOp, Span};
@@ -7,9 +9,10 @@ use super::super::display;
 use super::super::functions::labels::{check_name, count_text};
 use super::call::{as_float, by_value};
 use super::group::{Groups, Key};
+use super::histogram_total::HistogramTotal;
 use super::sum::{Kahan, Mean, quantile};
 use super::value::{Element, Point, Vector};
-use super::{Eval, Evaluation, not_a, unsupported};
+use super::{Eval, Evaluation, not_a};
 
 impl Evaluation<'_> {
     pub(super) fn aggregate(&self, a: &Aggregate, t: i64) -> Eval<Vector> {
@@ -36,8 +39,8 @@ impl Evaluation<'_> {
                 let vector = self.vector(&a.expr, t)?;
                 self.reduce_groups(a, vector, |_| Values { q, all: Vec::new() })
             }
-            AggregateOp::Sum => self.reduced::<Sum>(a, t),
-            AggregateOp::Avg => self.reduced::<Average>(a, t),
+            AggregateOp::Sum => self.totals::<Kahan>(a, t, false),
+            AggregateOp::Avg => self.totals::<Mean>(a, t, true),
             AggregateOp::Count => self.reduced::<Count>(a, t),
             AggregateOp::Group => self.reduced::<Group>(a, t),
             AggregateOp::Min => self.reduced::<Extreme<false>>(a, t),
@@ -72,7 +75,6 @@ impl Evaluation<'_> {
                         self.note_ignored(a);
                         continue;
                     }
-                    Histograms::Unsupported => return Err(unsupported(a.op.as_str())),
                 },
             };
             let (group, new) = groups.insert(&element.labels);
@@ -90,6 +92,63 @@ impl Evaluation<'_> {
                 drop_name,
             })
             .collect())
+    }
+
+    /// Sums or means; floats and histograms do not mix.
+    fn totals<T: Total>(&self, a: &Aggregate, t: i64, mean: bool) -> Eval<Vector> {
+        let vector = self.vector(&a.expr, t)?;
+        self.spend(vector.len())?;
+        let key = key(a);
+        let mut groups = Groups::new(key);
+        let mut states: Vec<GroupTotal<T>> = Vec::new();
+        for element in &vector {
+            let (group, new) = groups.insert(&element.labels);
+            if new {
+                states.push(GroupTotal {
+                    drop_name: element.drop_name,
+                    floats: None,
+                    histograms: None,
+                    incompatible: false,
+                });
+            }
+            let state = &mut states[group];
+            match (&element.point, &mut state.histograms) {
+                (Point::Float(v), _) => state.floats.get_or_insert_default().add(*v),
+                (Point::Histogram(h), None) => {
+                    state.histograms = Some(HistogramTotal::new(h, mean));
+                }
+                (Point::Histogram(h), Some(total)) => {
+                    if total.add(h).is_err() {
+                        state.incompatible = true;
+                        self.note_mixed_schemas(element.labels.name(), a.expr.span);
+                    }
+                }
+            }
+        }
+        let mut out = Vec::with_capacity(states.len());
+        for (i, state) in states.into_iter().enumerate() {
+            let point = match (state.floats, state.histograms) {
+                (Some(floats), None) => Point::Float(floats.value()),
+                (None, Some(total)) if !state.incompatible => {
+                    self.note_met(total.met(), a.expr.span, "aggregation");
+                    Point::Histogram(Arc::new(total.value()))
+                }
+                (Some(_), Some(_)) => {
+                    self.notes.warn(
+                        a.expr.span,
+                        "encountered a mix of histograms and floats for aggregation",
+                    );
+                    continue;
+                }
+                (None, _) => continue,
+            };
+            out.push(Element {
+                labels: key.of(groups.first(i)),
+                point,
+                drop_name: state.drop_name,
+            });
+        }
+        Ok(out)
     }
 
     fn note_ignored(&self, a: &Aggregate) {
@@ -187,7 +246,7 @@ impl Evaluation<'_> {
         for element in &vector {
             let value = match &element.point {
                 Point::Float(v) => count_text(*v),
-                Point::Histogram(_) => return Err(unsupported("count_values")),
+                Point::Histogram(h) => h.to_string(),
             };
             let labels = key.of(&element.labels).with(label, &value);
             let (group, new) = groups.insert(&labels);
@@ -234,7 +293,6 @@ fn in_ratio(ratio: f64, fingerprint: u64) -> bool {
 enum Histograms {
     Counted,
     Ignored,
-    Unsupported,
 }
 
 /// What an aggregation remembers of one group.
@@ -244,34 +302,38 @@ trait State {
     fn value(self) -> f64;
 }
 
-#[derive(Default)]
-struct Sum(Kahan);
+/// A sum or a mean of floats.
+trait Total: Default {
+    fn add(&mut self, v: f64);
+    fn value(self) -> f64;
+}
 
-impl State for Sum {
-    const HISTOGRAMS: Histograms = Histograms::Unsupported;
-
+impl Total for Kahan {
     fn add(&mut self, v: f64) {
-        self.0.add(v);
+        Kahan::add(self, v);
     }
 
     fn value(self) -> f64 {
-        self.0.total()
+        Kahan::total(self)
     }
 }
 
-#[derive(Default)]
-struct Average(Mean);
-
-impl State for Average {
-    const HISTOGRAMS: Histograms = Histograms::Unsupported;
-
+impl Total for Mean {
     fn add(&mut self, v: f64) {
-        self.0.add(v);
+        Mean::add(self, v);
     }
 
     fn value(self) -> f64 {
-        self.0.value()
+        Mean::value(self)
     }
+}
+
+/// What a sum or mean remembers of one group.
+struct GroupTotal<T> {
+    drop_name: bool,
+    floats: Option<T>,
+    histograms: Option<HistogramTotal>,
+    incompatible: bool,
 }
 
 #[derive(Default)]

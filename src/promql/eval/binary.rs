@@ -1,12 +1,15 @@
 //! Binary operators.
 
+use std::sync::Arc;
+
+use crate::model::histogram::{Histogram, Incompatible, Met, ResetHint};
 use crate::model::{Labels, QueryError};
 
 use super::super::ast::{Binary, BinaryOp, Card, Matching, Span, ValueType};
 use super::super::display;
 use super::group::{Groups, Key};
 use super::value::{Element, Point, Vector, without_metadata};
-use super::{Eval, Evaluation, changes_meaning, one_metric, truth, unsupported};
+use super::{Eval, Evaluation, changes_meaning, one_metric, truth};
 
 impl Evaluation<'_> {
     pub(super) fn binary(&self, b: &Binary, span: Span, t: i64) -> Eval<Vector> {
@@ -61,16 +64,9 @@ impl Evaluation<'_> {
             } else {
                 (&element.point, &number)
             };
-            let point = match combine(b.op, left, right)? {
-                Combined::Value(point) => point,
-                Combined::Compared(held) if b.returns_bool => Point::Float(truth(held)),
-                // Filters keep the vector's value, on whichever side it stands.
-                Combined::Compared(true) => element.point.clone(),
-                Combined::Compared(false) => continue,
-                Combined::Incompatible => {
-                    self.note_incompatible(b.op, span, left, right);
-                    continue;
-                }
+            // Filters keep the vector's value, on whichever side it stands.
+            let Some(point) = self.combined(b, span, (left, right), &element.point) else {
+                continue;
             };
             element.point = point;
             if drops {
@@ -129,15 +125,9 @@ impl Evaluation<'_> {
             } else {
                 (element, other)
             };
-            let point = match combine(b.op, &l.point, &r.point)? {
-                Combined::Value(point) => point,
-                Combined::Compared(held) if b.returns_bool => Point::Float(truth(held)),
-                Combined::Compared(true) => l.point.clone(),
-                Combined::Compared(false) => continue,
-                Combined::Incompatible => {
-                    self.note_incompatible(b.op, span, &l.point, &r.point);
-                    continue;
-                }
+            let pair = (&l.point, &r.point);
+            let Some(point) = self.combined(b, span, pair, &l.point) else {
+                continue;
             };
             let mut result = Element {
                 labels: result_labels(&element.labels, &other.labels, b.op, m),
@@ -156,6 +146,61 @@ impl Evaluation<'_> {
             out.push(result);
         }
         Ok(out)
+    }
+
+    /// The result for two points, with what must be said of it; `filtered` is what a comparison
+    /// that holds lets through.
+    fn combined(
+        &self,
+        b: &Binary,
+        span: Span,
+        (left, right): (&Point, &Point),
+        filtered: &Point,
+    ) -> Option<Point> {
+        match combine(b.op, left, right) {
+            Combined::Value(point) => Some(point),
+            Combined::Merged(histogram, met) => {
+                let doing = if b.op == BinaryOp::Sub {
+                    "subtraction"
+                } else {
+                    "addition"
+                };
+                self.note_met(met, span, doing);
+                Some(Point::Histogram(Arc::new(histogram)))
+            }
+            Combined::Compared(held) if b.returns_bool => Some(Point::Float(truth(held))),
+            Combined::Compared(held) => held.then(|| filtered.clone()),
+            Combined::Incompatible => {
+                self.note_incompatible(b.op, span, left, right);
+                None
+            }
+            Combined::DifferentBuckets => {
+                self.notes.warn(
+                    span,
+                    &format!(
+                        "incompatible bucket layout encountered for binary operator {}",
+                        b.op.as_str()
+                    ),
+                );
+                None
+            }
+        }
+    }
+
+    /// Says what meeting took; `doing` is addition, subtraction or aggregation.
+    pub(super) fn note_met(&self, met: Met, span: Span, doing: &str) {
+        if met.hints_conflict {
+            self.notes.warn(
+                span,
+                &format!("conflicting counter resets during histogram {doing}"),
+            );
+        }
+        if met.bounds_differed {
+            self.notes.info(
+                span,
+                &format!("mismatched custom buckets were reconciled during {doing}"),
+            );
+        }
     }
 
     fn note_incompatible(&self, op: BinaryOp, span: Span, left: &Point, right: &Point) {
@@ -179,32 +224,53 @@ impl Evaluation<'_> {
 /// What an operator makes of two points.
 enum Combined {
     Value(Point),
+    Merged(Histogram, Met),
     Compared(bool),
+    /// These types do not go together.
     Incompatible,
+    /// One histogram has custom bounds, the other has not.
+    DifferentBuckets,
 }
 
-fn combine(op: BinaryOp, left: &Point, right: &Point) -> Eval<Combined> {
+fn combine(op: BinaryOp, left: &Point, right: &Point) -> Combined {
+    let histogram = |h: Histogram| Combined::Value(Point::Histogram(Arc::new(h)));
     match (left, right) {
-        (Point::Float(l), Point::Float(r)) => Ok(if op.is_comparison() {
-            Combined::Compared(compare(op, *l, *r))
-        } else {
-            Combined::Value(Point::Float(of_floats(op, *l, *r)))
-        }),
-        (Point::Histogram(_), Point::Float(_)) if matches!(op, BinaryOp::Mul | BinaryOp::Div) => {
-            Err(unsupported(op.as_str()))
+        (Point::Float(l), Point::Float(r)) => {
+            if op.is_comparison() {
+                Combined::Compared(compare(op, *l, *r))
+            } else {
+                Combined::Value(Point::Float(of_floats(op, *l, *r)))
+            }
         }
-        (Point::Float(_), Point::Histogram(_)) if op == BinaryOp::Mul => {
-            Err(unsupported(op.as_str()))
-        }
-        (Point::Histogram(_), Point::Histogram(_))
-            if matches!(
-                op,
-                BinaryOp::Add | BinaryOp::Sub | BinaryOp::Equal | BinaryOp::NotEqual
-            ) =>
+        (Point::Histogram(l), Point::Float(r)) if op == BinaryOp::Mul => histogram(l.times(*r)),
+        (Point::Histogram(l), Point::Float(r)) if op == BinaryOp::Div => histogram(l.divided(*r)),
+        (Point::Float(l), Point::Histogram(r)) if op == BinaryOp::Mul => histogram(r.times(*l)),
+        (Point::Histogram(l), Point::Histogram(r))
+            if matches!(op, BinaryOp::Add | BinaryOp::Sub) =>
         {
-            Err(unsupported(op.as_str()))
+            merge(op, l, r)
         }
-        (Point::Histogram(_), _) | (_, Point::Histogram(_)) => Ok(Combined::Incompatible),
+        (Point::Histogram(l), Point::Histogram(r)) if op == BinaryOp::Equal => {
+            Combined::Compared(l.equals(r))
+        }
+        (Point::Histogram(l), Point::Histogram(r)) if op == BinaryOp::NotEqual => {
+            Combined::Compared(!l.equals(r))
+        }
+        (Point::Histogram(_), _) | (_, Point::Histogram(_)) => Combined::Incompatible,
+    }
+}
+
+fn merge(op: BinaryOp, left: &Histogram, right: &Histogram) -> Combined {
+    let mut out = left.clone();
+    let minus = op == BinaryOp::Sub;
+    match out.add(right, if minus { -1.0 } else { 1.0 }) {
+        Ok(met) => {
+            if minus {
+                out.reset_hint = ResetHint::Gauge;
+            }
+            Combined::Merged(out.compact(), met)
+        }
+        Err(Incompatible) => Combined::DifferentBuckets,
     }
 }
 

@@ -3,11 +3,9 @@
 use crate::model::{Labels, QueryError};
 
 use super::super::ast::{Call, Expr, ExprKind, Span};
-use super::super::functions::{Func, Over, aggregate_over_time as over, buckets, labels};
-use super::super::functions::{rate, regression};
-use super::notes::for_metric;
-use super::value::{Element, Point, Vector, Window, Windows};
-use super::{Eval, Evaluation, not_a, one_metric, unsupported};
+use super::super::functions::{Func, labels};
+use super::value::{Element, Point, Vector};
+use super::{Eval, Evaluation, not_a};
 
 impl Evaluation<'_> {
     /// A call that gives a number.
@@ -107,45 +105,10 @@ impl Evaluation<'_> {
                 let vector = self.vector(arg(call, 0)?, t)?;
                 self.unique(labels::join(vector, &texts)?)
             }
-            Func::HistogramPart => {
-                let vector = self.vector(arg(call, 0)?, t)?;
-                if vector.iter().any(|e| as_float(&e.point).is_none()) {
-                    return Err(unsupported(call.function.name));
-                }
-                Ok(Vec::new())
-            }
-            Func::HistogramQuantile => {
-                let q = self.number(call, 0, t)?;
-                self.check_quantile(q, arg(call, 0)?.span);
-                let operand = arg(call, 1)?;
-                let out =
-                    self.by_buckets(operand, t, |histogram| vec![(None, histogram.quantile(q))])?;
-                self.unique(out)
-            }
-            Func::HistogramQuantiles => {
-                let label = text(arg(call, 1)?)?;
-                labels::check_name(label)?;
-                let mut quantiles = Vec::new();
-                for e in &call.args[2..] {
-                    let q = self.scalar(e, t)?;
-                    self.check_quantile(q, e.span);
-                    quantiles.push((labels::quantile_text(q), q));
-                }
-                let out = self.by_buckets(arg(call, 0)?, t, |histogram| {
-                    quantiles
-                        .iter()
-                        .map(|(name, q)| (Some((label, name.as_str())), histogram.quantile(*q)))
-                        .collect()
-                })?;
-                self.unique(out)
-            }
-            Func::HistogramFraction => {
-                let (low, high) = (self.number(call, 0, t)?, self.number(call, 1, t)?);
-                let out = self.by_buckets(arg(call, 2)?, t, |histogram| {
-                    vec![(None, (histogram.fraction(low, high), false))]
-                })?;
-                self.unique(out)
-            }
+            Func::HistogramPart(part) => self.histogram_part(arg(call, 0)?, part, t),
+            Func::HistogramQuantile => self.histogram_quantile(call, t),
+            Func::HistogramQuantiles => self.histogram_quantiles(call, t),
+            Func::HistogramFraction => self.histogram_fraction(call, t),
             Func::Start
             | Func::End
             | Func::Step
@@ -158,7 +121,7 @@ impl Evaluation<'_> {
         }
     }
 
-    fn number(&self, call: &Call, i: usize, t: i64) -> Eval<f64> {
+    pub(super) fn number(&self, call: &Call, i: usize, t: i64) -> Eval<f64> {
         self.scalar(arg(call, i)?, t)
     }
 
@@ -220,204 +183,15 @@ impl Evaluation<'_> {
             );
         }
     }
-
-    fn over_time(&self, call: &Call, kind: Over, t: i64) -> Eval<Vector> {
-        let at = usize::from(kind == Over::Quantile);
-        let mut numbers = Vec::new();
-        for (i, e) in call.args.iter().enumerate() {
-            if i != at {
-                numbers.push(self.scalar(e, t)?);
-            }
-        }
-        if kind == Over::Quantile {
-            self.check_quantile(numbers[0], call.args[0].span);
-        }
-        if kind == Over::DoubleExponentialSmoothing {
-            regression::check_factors(numbers[0], numbers[1])?;
-        }
-        let operand = arg(call, at)?;
-        let windows = self.windows(operand, t)?;
-        let one = one_metric(windows.series.iter().map(|w| &w.labels));
-        let mut out = Vec::with_capacity(windows.series.len());
-        for window in &windows.series {
-            let value = self.reduce(kind, window, &windows, &numbers, t, operand.span)?;
-            let Some(point) = value else { continue };
-            let mut element = Element {
-                labels: window.labels.clone(),
-                point,
-                drop_name: window.drop_name,
-            };
-            if !kind.keeps_name() {
-                self.drop_name(&mut element);
-            }
-            out.push(element);
-        }
-        if one || kind.keeps_name() {
-            return Ok(out);
-        }
-        self.unique(out)
-    }
-
-    fn reduce(
-        &self,
-        kind: Over,
-        window: &Window<'_>,
-        windows: &Windows<'_>,
-        numbers: &[f64],
-        t: i64,
-        span: Span,
-    ) -> Eval<Option<Point>> {
-        let floats = &window.floats[..];
-        let values = || floats.iter().map(|s| s.v);
-        if kind == Over::Count {
-            return Ok(Some(Point::Float(window.len() as f64)));
-        }
-        if kind == Over::Present {
-            return Ok(Some(Point::Float(1.0)));
-        }
-        if kind.keeps_name() || matches!(kind, Over::TsOfFirst | Over::TsOfLast) {
-            return Ok(over::edge(kind, window));
-        }
-        if !window.histograms.is_empty() {
-            let ignores = !matches!(
-                kind,
-                Over::Avg
-                    | Over::Sum
-                    | Over::Changes
-                    | Over::Resets
-                    | Over::Delta
-                    | Over::Rate
-                    | Over::Increase
-                    | Over::Idelta
-                    | Over::Irate
-            );
-            if !ignores {
-                return Err(unsupported("functions over ranges"));
-            }
-            if !floats.is_empty() {
-                self.notes.info(
-                    span,
-                    &format!(
-                        "ignored histograms in a range containing both floats and histograms{}",
-                        for_metric(window.labels.name())
-                    ),
-                );
-            }
-        }
-        if floats.is_empty() {
-            return Ok(None);
-        }
-        if matches!(kind, Over::Rate | Over::Increase) {
-            self.note_no_counter(&window.labels, span);
-        }
-        let range = rate::Range {
-            from: windows.from,
-            to: windows.to,
-        };
-        let value = match kind {
-            Over::Rate => range.rate(floats),
-            Over::Increase => range.increase(floats),
-            Over::Delta => range.delta(floats),
-            Over::Irate => rate::irate(floats),
-            Over::Idelta => rate::idelta(floats),
-            Over::Deriv => regression::deriv(floats),
-            Over::PredictLinear => regression::predict(floats, t, numbers[0]),
-            Over::DoubleExponentialSmoothing => regression::smooth(floats, numbers[0], numbers[1]),
-            Over::Quantile => Some(over::quantile(numbers[0], floats)),
-            Over::Sum => Some(super::sum::sum(values())),
-            Over::Avg => Some(over::mean(floats)),
-            Over::Min => Some(over::least(floats).v),
-            Over::Max => Some(over::greatest(floats).v),
-            Over::TsOfMin => Some(over::least(floats).t.as_secs_f64()),
-            Over::TsOfMax => Some(over::greatest(floats).t.as_secs_f64()),
-            Over::Stddev => Some(super::sum::variance(values()).sqrt()),
-            Over::Stdvar => Some(super::sum::variance(values())),
-            Over::Mad => Some(over::median_deviation(floats)),
-            Over::Changes => Some(over::changes(floats)),
-            Over::Resets => Some(over::resets(floats)),
-            Over::Count
-            | Over::Present
-            | Over::First
-            | Over::Last
-            | Over::TsOfFirst
-            | Over::TsOfLast => return Err(not_a("a reduction of floats")),
-        };
-        Ok(value.map(Point::Float))
-    }
-
-    fn note_no_counter(&self, labels: &Labels, span: Span) {
-        let name = labels.name();
-        let counter = ["_total", "_sum", "_count", "_bucket"]
-            .iter()
-            .any(|end| name.ends_with(end));
-        let declared = matches!(labels.get("__type__"), "counter" | "histogram");
-        if !name.is_empty() && !counter && !declared {
-            self.notes.info(
-                span,
-                &format!(
-                    "metric might not be a counter, name does not end in \
-                     _total/_sum/_count/_bucket: {name:?}"
-                ),
-            );
-        }
-    }
-
-    /// Groups classic buckets into histograms and computes from each.
-    fn by_buckets<'l>(
-        &self,
-        operand: &Expr,
-        t: i64,
-        compute: impl Fn(&buckets::Classic) -> Vec<(Option<(&'l str, &'l str)>, (f64, bool))>,
-    ) -> Eval<Vector> {
-        let vector = self.vector(operand, t)?;
-        if vector.iter().any(|e| as_float(&e.point).is_none()) {
-            return Err(unsupported("histogram_quantile and histogram_fraction"));
-        }
-        let mut out = Vec::new();
-        let mut bad = |element: &Element, le: &str| {
-            self.notes.warn(
-                operand.span,
-                &format!(
-                    "bucket label \"le\" is missing or has a malformed value of {le:?}{}",
-                    for_metric(element.labels.name())
-                ),
-            );
-        };
-        for (element, histogram) in buckets::group(vector, &mut bad) {
-            let mut forced = false;
-            for (label, (v, raised)) in compute(&histogram) {
-                forced |= raised;
-                let mut result = element.clone();
-                result.point = Point::Float(v);
-                self.drop_name(&mut result);
-                if let Some((name, value)) = label {
-                    result.labels = result.labels.with(name, value);
-                }
-                out.push(result);
-            }
-            if forced {
-                self.notes.info(
-                    operand.span,
-                    &format!(
-                        "input to histogram_quantile needed to be fixed for monotonicity (see \
-                         https://prometheus.io/docs/prometheus/latest/querying/functions/\
-                         #histogram_quantile){}",
-                        for_metric(element.labels.name())
-                    ),
-                );
-            }
-        }
-        Ok(out)
-    }
 }
 
-fn arg(call: &Call, i: usize) -> Eval<&Expr> {
+pub(super) fn arg(call: &Call, i: usize) -> Eval<&Expr> {
     call.args
         .get(i)
         .ok_or_else(|| QueryError::Execution("BUG: an argument is missing".to_owned()))
 }
 
-fn text(expr: &Expr) -> Eval<&str> {
+pub(super) fn text(expr: &Expr) -> Eval<&str> {
     expr.as_string().ok_or_else(|| not_a("a string"))
 }
 

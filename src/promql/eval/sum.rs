@@ -1,29 +1,6 @@
 //! Sums and means that lose as little as possible.
 
-/// A Kahan-Neumaier sum.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Kahan {
-    pub(crate) sum: f64,
-    pub(crate) rest: f64,
-}
-
-impl Kahan {
-    pub(crate) fn add(&mut self, v: f64) {
-        let t = self.sum + v;
-        if t.is_infinite() {
-            self.rest = 0.0;
-        } else if self.sum.abs() >= v.abs() {
-            self.rest += (self.sum - t) + v;
-        } else {
-            self.rest += (v - t) + self.sum;
-        }
-        self.sum = t;
-    }
-
-    pub(crate) fn total(self) -> f64 {
-        self.sum + self.rest
-    }
-}
+pub(crate) use crate::model::histogram::Kahan;
 
 /// The sum of `values`.
 pub(crate) fn sum(values: impl IntoIterator<Item = f64>) -> f64 {

@@ -8,6 +8,7 @@ use super::ast::ValueType;
 pub(crate) mod aggregate_over_time;
 pub(crate) mod buckets;
 pub(crate) mod dates;
+pub(crate) mod histogram_rate;
 pub(crate) mod labels;
 pub(crate) mod rate;
 pub(crate) mod regression;
@@ -49,7 +50,7 @@ pub(crate) enum Func {
     Date(dates::Part),
     End,
     HistogramFraction,
-    HistogramPart,
+    HistogramPart(Part),
     HistogramQuantile,
     HistogramQuantiles,
     LabelJoin,
@@ -69,6 +70,16 @@ pub(crate) enum Func {
     Time,
     Timestamp,
     Vector,
+}
+
+/// What is taken out of a native histogram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Avg,
+    Count,
+    Stddev,
+    Stdvar,
+    Sum,
 }
 
 /// Functions that reduce the samples of a range to one value.
@@ -107,6 +118,22 @@ impl Over {
     pub(crate) fn keeps_name(self) -> bool {
         matches!(self, Over::First | Over::Last)
     }
+
+    /// True when histograms are computed with; others leave them out.
+    pub(crate) fn takes_histograms(self) -> bool {
+        matches!(
+            self,
+            Over::Avg
+                | Over::Sum
+                | Over::Changes
+                | Over::Resets
+                | Over::Delta
+                | Over::Rate
+                | Over::Increase
+                | Over::Idelta
+                | Over::Irate
+        )
+    }
 }
 
 /// The function of this name.
@@ -140,6 +167,10 @@ const fn map(name: &'static str, f: fn(f64) -> f64) -> Function {
 
 const fn over(name: &'static str, id: Over) -> Function {
     exact(name, &[Matrix], Vector, Func::OverTime(id))
+}
+
+const fn part(name: &'static str, part: Part) -> Function {
+    exact(name, &[Vector], Vector, Func::HistogramPart(part))
 }
 
 /// The argument may be left out.
@@ -199,8 +230,8 @@ static TABLE: &[Function] = &[
     map("exp", f64::exp),
     over("first_over_time", Over::First),
     map("floor", f64::floor),
-    exact("histogram_avg", &[Vector], Vector, Func::HistogramPart),
-    exact("histogram_count", &[Vector], Vector, Func::HistogramPart),
+    part("histogram_avg", Part::Avg),
+    part("histogram_count", Part::Count),
     exact(
         "histogram_fraction",
         &[Scalar, Scalar, Vector],
@@ -223,9 +254,9 @@ static TABLE: &[Function] = &[
         3,
         Some(12),
     )),
-    exact("histogram_stddev", &[Vector], Vector, Func::HistogramPart),
-    exact("histogram_stdvar", &[Vector], Vector, Func::HistogramPart),
-    exact("histogram_sum", &[Vector], Vector, Func::HistogramPart),
+    part("histogram_stddev", Part::Stddev),
+    part("histogram_stdvar", Part::Stdvar),
+    part("histogram_sum", Part::Sum),
     date("hour", Func::Date(dates::Part::Hour)),
     over("idelta", Over::Idelta),
     over("increase", Over::Increase),

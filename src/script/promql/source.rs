@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::model::histogram::{CUSTOM_SCHEMA, Histogram, HistogramSeries};
+use crate::model::histogram::{CUSTOM_SCHEMA, Histogram, HistogramSeries, ResetHint};
 use crate::model::labels::NAME;
 use crate::model::{Labels, Matcher, Sample, Series, SeriesSource, Timestamp};
 use crate::promql::Point;
@@ -35,6 +35,7 @@ impl Memory {
                     series.insert(i * step, point.clone());
                 }
             }
+            set_hints(series);
         }
     }
 
@@ -89,6 +90,44 @@ impl SeriesSource for Memory {
         .map(|(labels, samples)| HistogramSeries { labels, samples })
         .collect()
     }
+}
+
+/// Gives every histogram the hint with which a Prometheus reads it from disk: a counter that
+/// goes on in the layout of the one before was not reset, of any other nothing is known.
+fn set_hints(points: &mut BTreeMap<i64, Point>) {
+    let mut before: Option<Arc<Histogram>> = None;
+    for point in points.values_mut() {
+        let Point::Histogram(histogram) = point else {
+            before = None;
+            continue;
+        };
+        let written = histogram.reset_hint;
+        let hint = match (&before, written) {
+            (_, ResetHint::Gauge) => ResetHint::Gauge,
+            (Some(before), ResetHint::Unknown | ResetHint::NotReset)
+                if goes_on(before, histogram) =>
+            {
+                ResetHint::NotReset
+            }
+            (_, ResetHint::Unknown | ResetHint::NotReset | ResetHint::Reset) => ResetHint::Unknown,
+        };
+        if hint != written {
+            Arc::make_mut(histogram).reset_hint = hint;
+        }
+        before = Some(histogram.clone());
+    }
+}
+
+fn goes_on(before: &Histogram, now: &Histogram) -> bool {
+    let unhinted = Histogram {
+        reset_hint: ResetHint::Unknown,
+        ..now.clone()
+    };
+    before.reset_hint != ResetHint::Gauge
+        && before.schema == now.schema
+        && before.zero_threshold == now.zero_threshold
+        && before.custom_values == now.custom_values
+        && !unhinted.is_reset_after(before)
 }
 
 /// The parts of a classic histogram at one time.

@@ -1,0 +1,50 @@
+//! Histograms as text.
+
+use std::fmt;
+
+use super::{Bucket, Histogram};
+
+impl fmt::Display for Histogram {
+    /// `{count:4, sum:5, [-1,-0.5):1, [-0.1,0.1]:1, (1,2]:2}`, empty buckets left out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{{count:{}, sum:{}",
+            number(self.count),
+            number(self.sum)
+        )?;
+        for Bucket {
+            lower,
+            upper,
+            count,
+        } in self.buckets()
+        {
+            let zero = !self.is_custom() && lower <= 0.0 && upper >= 0.0;
+            let open = if zero || lower < 0.0 { '[' } else { '(' };
+            let close = if zero || upper > 0.0 { ']' } else { ')' };
+            let (lower, upper) = (number(lower), number(upper));
+            write!(f, ", {open}{lower},{upper}{close}:{}", number(count))?;
+        }
+        f.write_str("}")
+    }
+}
+
+/// The shortest text that reads back, with an exponent below 1e-4 and from 1e21 on.
+fn number(v: f64) -> String {
+    if v.is_nan() {
+        return "NaN".to_owned();
+    }
+    if v.is_infinite() {
+        return if v > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
+    }
+    if v == 0.0 || (1e-4..1e21).contains(&v.abs()) {
+        return v.to_string();
+    }
+    let text = format!("{v:e}");
+    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let (sign, exponent) = match exponent.strip_prefix('-') {
+        Some(e) => ('-', e),
+        None => ('+', exponent),
+    };
+    format!("{digits}e{sign}{exponent:0>2}")
+}
