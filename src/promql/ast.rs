@@ -96,6 +96,22 @@ pub struct Selector {
     pub matchers: Vec<Matcher>,
     /// `offset` and `@`.
     pub shift: Shift,
+    /// `anchored` or `smoothed`.
+    pub edges: Edges,
+    /// Where the name and the matchers stand.
+    pub span: Span,
+}
+
+/// How the ends of a range are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Edges {
+    /// Nothing written.
+    #[default]
+    Plain,
+    /// `anchored`: the last sample before the range counts as its start.
+    Anchored,
+    /// `smoothed`: values at both ends are interpolated with the samples beyond them.
+    Smoothed,
 }
 
 /// An expression evaluated at steps over a range.
@@ -199,12 +215,21 @@ pub struct Matching {
     pub labels: Vec<String>,
     /// Labels that `group_left` or `group_right` takes from the one side.
     pub include: Vec<String>,
+    /// `fill` or `fill_left`: the value of elements missing on the left.
+    pub fill_left: Option<f64>,
+    /// `fill` or `fill_right`: the value of elements missing on the right.
+    pub fill_right: Option<f64>,
 }
 
 impl Matching {
-    /// Nothing written.
+    /// Nothing written but `fill`.
     pub(crate) fn is_default(&self) -> bool {
         !self.on && self.labels.is_empty() && !self.grouped()
+    }
+
+    /// `fill` in one of its forms.
+    pub(crate) fn fills(&self) -> bool {
+        self.fill_left.is_some() || self.fill_right.is_some()
     }
 
     /// `group_left` or `group_right`.
@@ -255,6 +280,10 @@ pub enum BinaryOp {
     Less,
     /// `<=`
     LessEqual,
+    /// `</`: what a histogram observed below.
+    TrimUpper,
+    /// `>/`: what a histogram observed above.
+    TrimLower,
     /// `and`
     And,
     /// `or`
@@ -280,6 +309,8 @@ impl BinaryOp {
             BinaryOp::GreaterEqual => ">=",
             BinaryOp::Less => "<",
             BinaryOp::LessEqual => "<=",
+            BinaryOp::TrimUpper => "</",
+            BinaryOp::TrimLower => ">/",
             BinaryOp::And => "and",
             BinaryOp::Or => "or",
             BinaryOp::Unless => "unless",
@@ -297,6 +328,11 @@ impl BinaryOp {
                 | BinaryOp::Less
                 | BinaryOp::LessEqual
         )
+    }
+
+    /// `</`, `>/`.
+    pub fn is_trim(self) -> bool {
+        matches!(self, BinaryOp::TrimUpper | BinaryOp::TrimLower)
     }
 
     /// `and`, `or`, `unless`.
@@ -320,6 +356,8 @@ impl BinaryOp {
             | BinaryOp::Atan2
             | BinaryOp::Equal
             | BinaryOp::NotEqual
+            | BinaryOp::TrimUpper
+            | BinaryOp::TrimLower
             | BinaryOp::And
             | BinaryOp::Or
             | BinaryOp::Unless => self,
@@ -336,7 +374,9 @@ impl BinaryOp {
             | BinaryOp::Greater
             | BinaryOp::GreaterEqual
             | BinaryOp::Less
-            | BinaryOp::LessEqual => 3,
+            | BinaryOp::LessEqual
+            | BinaryOp::TrimUpper
+            | BinaryOp::TrimLower => 3,
             BinaryOp::Add | BinaryOp::Sub => 4,
             BinaryOp::Mul | BinaryOp::Div | BinaryOp::Mod | BinaryOp::Atan2 => 5,
             BinaryOp::Pow => 6,

@@ -57,6 +57,22 @@ pub(crate) fn types(expr: &Expr) -> Check {
                     "comparisons between scalars must use BOOL modifier".to_owned(),
                 ));
             }
+            if b.op.is_trim() && left == ValueType::Scalar && right == ValueType::Scalar {
+                return Err((
+                    expr.span,
+                    format!(
+                        "operator {:?} trims histograms, not numbers: one side must be an \
+                         instant vector",
+                        b.op.as_str()
+                    ),
+                ));
+            }
+            if !both_vectors && b.matching.fills() {
+                return Err((
+                    expr.span,
+                    "filling in missing series only allowed between instant vectors".to_owned(),
+                ));
+            }
             if !both_vectors && !b.matching.is_default() {
                 return Err((
                     expr.span,

@@ -5,7 +5,10 @@ use std::fmt::{self, Write};
 use crate::model::labels::NAME;
 use crate::model::{Labels, MatchOp, Matcher, duration};
 
-use super::ast::{Aggregate, At, Binary, Card, Expr, ExprKind, Length, LengthOp, Selector, Shift};
+use super::ast::{
+    Aggregate, At, Binary, Card, Edges, Expr, ExprKind, Length, LengthOp, Selector, Shift,
+};
+use super::functions::Func;
 
 impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -18,6 +21,7 @@ impl fmt::Display for Expr {
             }
             ExprKind::Binary(b) => binary(f, b),
             ExprKind::Aggregate(a) => aggregate(f, a),
+            ExprKind::Call(c) if matches!(c.function.id, Func::Info) => info(f, &c.args),
             ExprKind::Call(c) => {
                 write!(f, "{}(", c.function.name)?;
                 list(f, c.args.iter())?;
@@ -25,11 +29,13 @@ impl fmt::Display for Expr {
             }
             ExprKind::Selector(s) => {
                 selector(f, s)?;
+                edges(f, s.edges)?;
                 shift(f, &s.shift)
             }
             ExprKind::Range { selector: s, range } => {
                 selector(f, s)?;
                 write!(f, "[{range}]")?;
+                edges(f, s.edges)?;
                 shift(f, &s.shift)
             }
             ExprKind::Subquery(s) => {
@@ -149,6 +155,11 @@ fn binary(f: &mut fmt::Formatter<'_>, b: &Binary) -> fmt::Result {
             f.write_str(")")?;
         }
     }
+    for (word, value) in [("fill_left", m.fill_left), ("fill_right", m.fill_right)] {
+        if let Some(value) = value {
+            write!(f, " {word} ({})", number(value))?;
+        }
+    }
     write!(f, " {}", b.right)
 }
 
@@ -182,6 +193,26 @@ fn selector(f: &mut fmt::Formatter<'_>, s: &Selector) -> fmt::Result {
     f.write_str("{")?;
     list(f, rest.iter().map(matcher))?;
     f.write_str("}")
+}
+
+/// The second argument is always matchers in braces.
+fn info(f: &mut fmt::Formatter<'_>, args: &[Expr]) -> fmt::Result {
+    f.write_str("info(")?;
+    list(f, args.iter().take(1))?;
+    if let Some(s) = args.get(1).and_then(Expr::selector) {
+        f.write_str(", {")?;
+        list(f, s.matchers.iter().map(matcher))?;
+        f.write_str("}")?;
+    }
+    f.write_str(")")
+}
+
+fn edges(f: &mut fmt::Formatter<'_>, edges: Edges) -> fmt::Result {
+    f.write_str(match edges {
+        Edges::Plain => "",
+        Edges::Anchored => " anchored",
+        Edges::Smoothed => " smoothed",
+    })
 }
 
 fn matcher(m: &Matcher) -> String {

@@ -10,10 +10,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{Labels, QueryError, Sample, SeriesSource, Timestamp, duration, is_stale_nan};
+use crate::model::{
+    Labels, Matcher, QueryError, Sample, SeriesSource, Timestamp, duration, is_stale_nan,
+};
 
-use super::ast::{At, BinaryOp, Expr, ExprKind, Length, Selector, Shift, Subquery};
+use super::ast::{At, BinaryOp, Edges, Expr, ExprKind, Length, Selector, Shift, Subquery};
 use super::engine::EngineOptions;
+use super::functions::Func;
 
 mod aggregate;
 mod binary;
@@ -22,8 +25,10 @@ pub(crate) mod group;
 mod hints;
 mod histogram_call;
 pub(crate) mod histogram_total;
+mod info;
 pub(crate) mod notes;
 mod over_time;
+mod smoothed;
 pub(crate) mod sum;
 pub(crate) mod value;
 
@@ -152,6 +157,13 @@ impl<'q> Evaluation<'q> {
     /// Elements of a selector at `t`, each with the time of its sample.
     fn instant(&self, selector: &Selector, t: i64) -> Eval<Vec<(Element, i64)>> {
         let at = self.shifted(&selector.shift, t)?;
+        match selector.edges {
+            Edges::Plain | Edges::Anchored => self.instant_at(selector, at),
+            Edges::Smoothed => self.smoothed_at(selector, at),
+        }
+    }
+
+    fn instant_at(&self, selector: &Selector, at: i64) -> Eval<Vec<(Element, i64)>> {
         let oldest = at.saturating_sub(self.options.lookback_millis());
         let mut out = Vec::new();
         for series in &self.loaded[selector.id] {
@@ -182,17 +194,28 @@ impl<'q> Evaluation<'q> {
     fn selected(&self, selector: &Selector, range: &Length, t: i64) -> Eval<Windows<'_>> {
         let to = self.shifted(&selector.shift, t)?;
         let from = to.saturating_sub(self.positive(range)?);
+        let (first, last) = self.reach(selector.edges, from, to);
         let series = self.loaded[selector.id]
             .iter()
             .map(|s| Window {
                 labels: s.labels.clone(),
                 drop_name: false,
-                floats: Cow::Borrowed(within(&s.floats, from, to, |s| s.t.millis())),
-                histograms: Cow::Borrowed(within(&s.histograms, from, to, |h| h.0)),
+                floats: Cow::Borrowed(within(&s.floats, first, last, |s| s.t.millis())),
+                histograms: Cow::Borrowed(within(&s.histograms, first, last, |h| h.0)),
             })
             .filter(|w| !w.is_empty())
             .collect();
         Ok(Windows { from, to, series })
+    }
+
+    /// What is read for a window from `from` to `to`.
+    fn reach(&self, edges: Edges, from: i64, to: i64) -> (i64, i64) {
+        let lookback = self.options.lookback_millis();
+        match edges {
+            Edges::Plain => (from, to),
+            Edges::Anchored => (from.saturating_sub(lookback), to),
+            Edges::Smoothed => (from.saturating_sub(lookback), to.saturating_add(lookback)),
+        }
     }
 
     fn subquery(&self, subquery: &Subquery, t: i64) -> Eval<Windows<'_>> {
@@ -378,12 +401,19 @@ impl<'q> Evaluation<'q> {
         }
         match &expr.kind {
             ExprKind::Selector(s) => {
-                let from = start.saturating_sub(self.options.lookback_millis());
-                self.read(source, s, from, end, (false, resets));
+                // A smoothed selector reads at `end`, and beyond.
+                let (from, end) = match self.reach(s.edges, start, end) {
+                    reached if s.edges == Edges::Smoothed => reached,
+                    _ => (start.saturating_sub(self.options.lookback_millis()), end),
+                };
+                let range = s.edges == Edges::Smoothed;
+                self.read(source, (s, &s.matchers), (from, end), (range, resets));
             }
             ExprKind::Range { selector, range } => {
                 let from = start.saturating_sub(self.positive(range)?);
-                self.read(source, selector, from, end, (true, resets));
+                let window = self.reach(selector.edges, from, end);
+                let selector = (selector, &selector.matchers[..]);
+                self.read(source, selector, window, (true, resets));
             }
             ExprKind::Subquery(s) => {
                 start = start.saturating_sub(self.positive(&s.range)?);
@@ -399,6 +429,20 @@ impl<'q> Evaluation<'q> {
             | ExprKind::Aggregate(_)
             | ExprKind::Call(_) => {}
         }
+        smoothed::check(expr)?;
+        if let ExprKind::Call(c) = &expr.kind
+            && matches!(c.function.id, Func::Info)
+            && let [base, info] = &c.args[..]
+            && let Some(selector) = info.selector()
+        {
+            self.load(source, base, start, end, resets)?;
+            let from = self.reference(base, start)?.unwrap_or(start);
+            let to = self.reference(base, end)?.unwrap_or(end);
+            let from = from.saturating_sub(self.options.lookback_millis());
+            let matchers = info::matchers(&selector.matchers)?;
+            self.read(source, (selector, &matchers), (from, to), (false, false));
+            return Ok(());
+        }
         let resets = hints::told(expr).unwrap_or(resets);
         for child in expr.children() {
             self.load(source, child, start, end, resets)?;
@@ -409,14 +453,13 @@ impl<'q> Evaluation<'q> {
     fn read(
         &mut self,
         source: &dyn SeriesSource,
-        selector: &Selector,
-        from: i64,
-        to: i64,
+        (selector, matchers): (&Selector, &[Matcher]),
+        (from, to): (i64, i64),
         (range, resets): (bool, bool),
     ) {
         let window = (Timestamp(from), Timestamp(to));
         let mut loaded: Vec<Loaded> = source
-            .select(&selector.matchers, window.0, window.1)
+            .select(matchers, window.0, window.1)
             .into_iter()
             .map(|s| Loaded {
                 labels: s.labels,
@@ -424,7 +467,7 @@ impl<'q> Evaluation<'q> {
                 histograms: Vec::new(),
             })
             .collect();
-        let histograms = source.select_histograms(&selector.matchers, window.0, window.1);
+        let histograms = source.select_histograms(matchers, window.0, window.1);
         if !histograms.is_empty() {
             for series in histograms {
                 let samples = series.samples.into_iter().map(|(t, h)| (t.millis(), h));
@@ -452,7 +495,7 @@ impl<'q> Evaluation<'q> {
             }
         }
         if self.options.warn_unkept {
-            if let Some(warning) = source.unkept(&selector.matchers) {
+            if let Some(warning) = source.unkept(matchers) {
                 self.notes.warn_plain(warning);
             }
             let back = Duration::from_millis(self.times.start.saturating_sub(from).unsigned_abs());
@@ -517,7 +560,7 @@ fn truth(v: bool) -> f64 {
 
 /// True when the operator's result is no longer the metric.
 fn changes_meaning(op: BinaryOp) -> bool {
-    !op.is_comparison() && !op.is_set()
+    !op.is_comparison() && !op.is_set() && !op.is_trim()
 }
 
 #[cfg(test)]

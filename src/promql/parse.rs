@@ -37,6 +37,21 @@ pub const MAX_LENGTH: usize = 1 << 20;
 pub struct ParseOptions {
     /// Functions and aggregations that Prometheus calls experimental.
     pub experimental_functions: bool,
+    /// The selector modifiers `anchored` and `smoothed`.
+    pub extended_range_selectors: bool,
+    /// `fill`, `fill_left` and `fill_right` after binary operators.
+    pub fill_modifiers: bool,
+}
+
+impl ParseOptions {
+    /// Everything switched on, as the official tests need it.
+    pub fn all() -> Self {
+        ParseOptions {
+            experimental_functions: true,
+            extended_range_selectors: true,
+            fill_modifiers: true,
+        }
+    }
 }
 
 pub use series::parse_series;
@@ -330,11 +345,7 @@ impl Parser<'_> {
             } else if self.peek() == &TokenKind::At {
                 self.at_modifier(&mut expr)?;
             } else if self.at_word("anchored") || self.at_word("smoothed") {
-                return Err((
-                    self.start(),
-                    "the modifiers anchored and smoothed are experimental and not supported yet"
-                        .to_owned(),
-                ));
+                self.edges(&mut expr)?;
             } else {
                 return Ok((expr, depth));
             }

@@ -3,6 +3,7 @@
 use crate::model::Timestamp;
 
 use super::ast::{At, Expr, ExprKind, Shift};
+use super::functions::Func;
 
 /// Functions whose result depends on the evaluation time whatever their argument.
 const OF_TIME: [&str; 15] = [
@@ -88,6 +89,10 @@ fn pin(expr: &mut Expr, t: i64) {
                 pin(param, t);
             }
             pin(&mut a.expr, t);
+        }
+        // The second argument of info is no selector of its own: it follows the first.
+        ExprKind::Call(c) if matches!(c.function.id, Func::Info) => {
+            c.args.iter_mut().take(1).for_each(|e| pin(e, t));
         }
         ExprKind::Call(c) => c.args.iter_mut().for_each(|e| pin(e, t)),
     }

@@ -70,7 +70,7 @@ impl Bucket {
         if whole {
             return (self.count, self.middle(linear));
         }
-        if nothing {
+        if nothing || at.is_nan() {
             return (0.0, 0.0);
         }
         if self.lower.is_infinite() || self.upper.is_infinite() {

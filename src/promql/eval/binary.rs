@@ -1,5 +1,6 @@
 //! Binary operators.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::model::histogram::{Histogram, Incompatible, Met, ResetHint};
@@ -42,7 +43,9 @@ impl Evaluation<'_> {
             | BinaryOp::Greater
             | BinaryOp::GreaterEqual
             | BinaryOp::Less
-            | BinaryOp::LessEqual => self.matched(b, span, &left, &right),
+            | BinaryOp::LessEqual
+            | BinaryOp::TrimUpper
+            | BinaryOp::TrimLower => self.matched(b, span, &left, &right),
         }
     }
 
@@ -82,10 +85,10 @@ impl Evaluation<'_> {
     }
 
     fn matched(&self, b: &Binary, span: Span, left: &[Element], right: &[Element]) -> Eval<Vector> {
-        if left.is_empty() || right.is_empty() {
+        let m = &b.matching;
+        if !m.fills() && (left.is_empty() || right.is_empty()) {
             return Ok(Vec::new());
         }
-        let m = &b.matching;
         // The many side is walked, the one side looked up.
         let swapped = m.card == Card::OneToMany;
         let (many, one) = if swapped {
@@ -93,59 +96,93 @@ impl Evaluation<'_> {
         } else {
             (left, right)
         };
+        // As upstream: with group_right, fill_left is for the many side too.
+        let (fill_many, fill_one) = (m.fill_left, m.fill_right);
         let mut groups = Groups::new(key(m));
-        for element in one {
-            let (group, new) = groups.insert(&element.labels);
-            if !new {
-                return Err(duplicate_on_one_side(
-                    m,
-                    swapped,
-                    groups.first(group),
-                    &element.labels,
-                ));
+        if !many.is_empty() || fill_many.is_some() {
+            for element in one {
+                let (group, new) = groups.insert(&element.labels);
+                if !new {
+                    return Err(duplicate_on_one_side(
+                        m,
+                        swapped,
+                        groups.first(group),
+                        &element.labels,
+                    ));
+                }
             }
         }
         let mut matched = vec![false; one.len()];
+        let mut filled = Groups::new(key(m));
         let mut results = Groups::new(Key::All);
         let mut out = Vec::new();
+        let mut pair = |element: &Element, other: &Element| -> Eval<()> {
+            let result = self.paired(b, span, element, other);
+            if let Some(result) = result {
+                if m.card != Card::OneToOne && !results.insert(&result.labels).1 {
+                    return Err(QueryError::Execution(
+                        "multiple matches for labels: grouping labels must ensure unique matches"
+                            .to_owned(),
+                    ));
+                }
+                out.push(result);
+            }
+            Ok(())
+        };
+        let missing = |labels: &Labels, v: f64| Element::float(key(m).of(labels), v);
         for element in many {
-            let Some(i) = groups.find(&element.labels) else {
-                continue;
+            let (other, again) = match (groups.find(&element.labels), fill_one) {
+                (Some(i), _) => (
+                    Cow::Borrowed(&one[i]),
+                    std::mem::replace(&mut matched[i], true),
+                ),
+                (None, Some(v)) => (
+                    Cow::Owned(missing(&element.labels, v)),
+                    !filled.insert(&element.labels).1,
+                ),
+                (None, None) => continue,
             };
-            if m.card == Card::OneToOne && std::mem::replace(&mut matched[i], true) {
+            if m.card == Card::OneToOne && again {
                 return Err(QueryError::Execution(
                     "multiple matches for labels: many-to-one matching must be explicit \
                      (group_left/group_right)"
                         .to_owned(),
                 ));
             }
-            let other = &one[i];
-            let (l, r) = if swapped {
-                (other, element)
-            } else {
-                (element, other)
-            };
-            let pair = (&l.point, &r.point);
-            let Some(point) = self.combined(b, span, pair, &l.point) else {
-                continue;
-            };
-            let mut result = Element {
-                labels: result_labels(&element.labels, &other.labels, b.op, m),
-                point,
-                drop_name: element.drop_name && !changes_meaning(b.op),
-            };
-            if b.returns_bool {
-                self.drop_name(&mut result);
+            pair(element, &other)?;
+        }
+        if let Some(v) = fill_many {
+            for (other, _) in one.iter().zip(&matched).filter(|(_, matched)| !**matched) {
+                pair(&missing(&other.labels, v), other)?;
             }
-            if m.card != Card::OneToOne && !results.insert(&result.labels).1 {
-                return Err(QueryError::Execution(
-                    "multiple matches for labels: grouping labels must ensure unique matches"
-                        .to_owned(),
-                ));
-            }
-            out.push(result);
         }
         Ok(out)
+    }
+
+    /// The result for an element of the many side and its partner.
+    fn paired(
+        &self,
+        b: &Binary,
+        span: Span,
+        element: &Element,
+        other: &Element,
+    ) -> Option<Element> {
+        let m = &b.matching;
+        let (l, r) = if m.card == Card::OneToMany {
+            (other, element)
+        } else {
+            (element, other)
+        };
+        let point = self.combined(b, span, (&l.point, &r.point), &l.point)?;
+        let mut result = Element {
+            labels: result_labels(&element.labels, &other.labels, b.op, m),
+            point,
+            drop_name: element.drop_name && !changes_meaning(b.op),
+        };
+        if b.returns_bool {
+            self.drop_name(&mut result);
+        }
+        Some(result)
     }
 
     /// The result for two points, with what must be said of it; `filtered` is what a comparison
@@ -235,6 +272,10 @@ enum Combined {
 fn combine(op: BinaryOp, left: &Point, right: &Point) -> Combined {
     let histogram = |h: Histogram| Combined::Value(Point::Histogram(Arc::new(h)));
     match (left, right) {
+        (Point::Histogram(l), Point::Float(r)) if op.is_trim() => {
+            histogram(l.trimmed(*r, op == BinaryOp::TrimUpper))
+        }
+        (Point::Float(_), Point::Float(_)) if op.is_trim() => Combined::Incompatible,
         (Point::Float(l), Point::Float(r)) => {
             if op.is_comparison() {
                 Combined::Compared(compare(op, *l, *r))
@@ -290,8 +331,12 @@ pub(super) fn of_floats(op: BinaryOp, l: f64, r: f64) -> f64 {
         | BinaryOp::GreaterEqual
         | BinaryOp::Less
         | BinaryOp::LessEqual => truth(compare(op, l, r)),
-        // The type check keeps sets of numbers out.
-        BinaryOp::And | BinaryOp::Or | BinaryOp::Unless => f64::NAN,
+        // The type check keeps sets and trims of numbers out.
+        BinaryOp::And
+        | BinaryOp::Or
+        | BinaryOp::Unless
+        | BinaryOp::TrimUpper
+        | BinaryOp::TrimLower => f64::NAN,
     }
 }
 
@@ -310,6 +355,8 @@ fn compare(op: BinaryOp, l: f64, r: f64) -> bool {
         | BinaryOp::Mod
         | BinaryOp::Pow
         | BinaryOp::Atan2
+        | BinaryOp::TrimUpper
+        | BinaryOp::TrimLower
         | BinaryOp::And
         | BinaryOp::Or
         | BinaryOp::Unless => false,

@@ -109,6 +109,7 @@ impl Evaluation<'_> {
             Func::HistogramQuantile => self.histogram_quantile(call, t),
             Func::HistogramQuantiles => self.histogram_quantiles(call, t),
             Func::HistogramFraction => self.histogram_fraction(call, t),
+            Func::Info => self.info(call, t),
             Func::Start
             | Func::End
             | Func::Step

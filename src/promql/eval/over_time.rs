@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::model::Labels;
 
-use super::super::ast::{Call, Span};
+use super::super::ast::{Call, Edges, Span};
 use super::super::functions::histogram_rate::{self, Changes, Remark};
 use super::super::functions::{Over, aggregate_over_time as over, rate, regression};
 use super::call::arg;
@@ -30,10 +30,15 @@ impl Evaluation<'_> {
         }
         let operand = arg(call, at)?;
         let windows = self.windows(operand, t)?;
+        let edges = operand.bare().selector().map_or(Edges::Plain, |s| s.edges);
         let one = one_metric(windows.series.iter().map(|w| &w.labels));
         let mut out = Vec::with_capacity(windows.series.len());
         for window in &windows.series {
-            let value = self.reduce(kind, window, &windows, &numbers, t, operand.span)?;
+            let value = if edges == Edges::Plain {
+                self.reduce(kind, window, &windows, &numbers, t, operand.span)?
+            } else {
+                self.extended(kind, edges, window, &windows, operand.span)
+            };
             let Some(point) = value else { continue };
             let mut element = Element {
                 labels: window.labels.clone(),
@@ -215,7 +220,7 @@ impl Evaluation<'_> {
         Ok(value.map(Point::Float))
     }
 
-    fn note_no_counter(&self, labels: &Labels, span: Span) {
+    pub(super) fn note_no_counter(&self, labels: &Labels, span: Span) {
         let name = labels.name();
         let counter = ["_total", "_sum", "_count", "_bucket"]
             .iter()
@@ -232,7 +237,7 @@ impl Evaluation<'_> {
         }
     }
 
-    fn note_mixed_types(&self, name: &str, span: Span) {
+    pub(super) fn note_mixed_types(&self, name: &str, span: Span) {
         self.notes.warn(
             span,
             &format!("encountered a mix of histograms and floats for metric name {name:?}"),

@@ -256,9 +256,7 @@ fn experimental_functions_need_the_switch() {
     let expr = "mad_over_time(c[1m])";
     assert!(at(expr, 60).contains("not enabled"));
     let on = EngineOptions {
-        parse: ParseOptions {
-            experimental_functions: true,
-        },
+        parse: ParseOptions::all(),
         ..EngineOptions::default()
     };
     let answer = engine(on).instant(expr, Timestamp::from_secs(60)).unwrap();
@@ -287,7 +285,7 @@ proptest::proptest! {
     #[test]
     fn word_salad_is_an_answer_or_an_error(picks in proptest::collection::vec(0..WORDS.len(), 1..14)) {
         let text: String = picks.iter().map(|i| WORDS[*i]).collect();
-        let options = ParseOptions { experimental_functions: true };
+        let options = ParseOptions::all();
         if let Ok(tree) = super::super::parse_with(&text, options) {
             let printed = tree.to_string();
             let again = super::super::parse_with(&printed, options);
@@ -302,7 +300,14 @@ proptest::proptest! {
     }
 }
 
-const WORDS: [&str; 60] = [
+const WORDS: [&str; 67] = [
+    " smoothed",
+    " anchored",
+    " fill(0) ",
+    " </ ",
+    " >/ ",
+    "info(",
+    "changes(",
     "a_total",
     "b",
     "c{job=\"x\"}",

@@ -8,10 +8,14 @@ use super::ast::ValueType;
 pub(crate) mod aggregate_over_time;
 pub(crate) mod buckets;
 pub(crate) mod dates;
+pub(crate) mod extended;
 pub(crate) mod histogram_rate;
 pub(crate) mod labels;
 pub(crate) mod rate;
 pub(crate) mod regression;
+
+/// The metric whose labels `info` adds unless told otherwise.
+pub(crate) const TARGET_INFO: &str = "target_info";
 
 use ValueType::{Matrix, Scalar, String as Text, Vector};
 
@@ -53,6 +57,7 @@ pub(crate) enum Func {
     HistogramPart(Part),
     HistogramQuantile,
     HistogramQuantiles,
+    Info,
     LabelJoin,
     LabelReplace,
     Map(fn(f64) -> f64),
@@ -260,6 +265,7 @@ static TABLE: &[Function] = &[
     date("hour", Func::Date(dates::Part::Hour)),
     over("idelta", Over::Idelta),
     over("increase", Over::Increase),
+    experimental(exact("info", &[Vector, Vector], Vector, Func::Info)),
     over("irate", Over::Irate),
     args(
         exact(

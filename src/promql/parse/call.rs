@@ -1,6 +1,11 @@
 //! Function calls and aggregations.
 
-use super::super::ast::{Aggregate, AggregateOp, Call, Expr, ExprKind, Span};
+use crate::model::Matcher;
+use crate::model::labels::NAME;
+
+use super::super::ast::{
+    Aggregate, AggregateOp, Call, Edges, Expr, ExprKind, Selector, Shift, Span,
+};
 use super::super::functions;
 use super::super::lex::TokenKind;
 use super::{Node, Parsed, Parser};
@@ -19,7 +24,7 @@ impl Parser<'_> {
             return Err((
                 start,
                 match lower.as_str() {
-                    "info" | "start_timestamp" => format!("function {name:?} is not supported yet"),
+                    "start_timestamp" => format!("function {name:?} is not supported yet"),
                     _ => format!("unknown function with name {name:?}"),
                 },
             ));
@@ -34,7 +39,11 @@ impl Parser<'_> {
             ));
         }
         self.advance();
-        let (args, depth) = self.arguments("function call")?;
+        let (args, depth) = if matches!(function.id, functions::Func::Info) {
+            self.info_arguments()?
+        } else {
+            self.arguments("function call")?
+        };
         let span = Span {
             start,
             end: self.end(),
@@ -68,6 +77,30 @@ impl Parser<'_> {
                 ));
             }
         }
+    }
+
+    /// `( expr [, {matchers}] )`; without matchers, those of `target_info`.
+    fn info_arguments(&mut self) -> Parsed<(Vec<Expr>, usize)> {
+        const CONTEXT: &str = "function call";
+        self.expect(&TokenKind::LeftParen, CONTEXT)?;
+        let (base, depth) = self.nested(|p| p.expr(0))?;
+        let info = if self.eat(&TokenKind::Comma) {
+            self.label_selector()?.0
+        } else {
+            let at = self.start();
+            Expr {
+                kind: ExprKind::Selector(Selector {
+                    id: self.fresh_id(),
+                    matchers: vec![Matcher::equal(NAME, functions::TARGET_INFO)],
+                    shift: Shift::default(),
+                    edges: Edges::Plain,
+                    span: Span { start: at, end: at },
+                }),
+                span: Span { start: at, end: at },
+            }
+        };
+        self.expect(&TokenKind::RightParen, CONTEXT)?;
+        Ok((vec![base, info], depth))
     }
 
     pub(super) fn aggregate(&mut self, op: AggregateOp) -> Parsed<Node> {

@@ -19,12 +19,8 @@ impl Parser<'_> {
             TokenKind::GreaterEqual => BinaryOp::GreaterEqual,
             TokenKind::Less => BinaryOp::Less,
             TokenKind::LessEqual => BinaryOp::LessEqual,
-            TokenKind::TrimUpper | TokenKind::TrimLower => {
-                return Err((
-                    self.start(),
-                    "the trimming operators </ and >/ are not supported yet".to_owned(),
-                ));
-            }
+            TokenKind::TrimUpper => BinaryOp::TrimUpper,
+            TokenKind::TrimLower => BinaryOp::TrimLower,
             TokenKind::Word(w) => match w.to_ascii_lowercase().as_str() {
                 "and" => BinaryOp::And,
                 "or" => BinaryOp::Or,
@@ -47,6 +43,8 @@ impl Parser<'_> {
             on: false,
             labels: Vec::new(),
             include: Vec::new(),
+            fill_left: None,
+            fill_right: None,
         };
         let bool_at = self.start();
         let returns_bool = self.eat_word("bool");
@@ -91,16 +89,64 @@ impl Parser<'_> {
                 ));
             }
         }
-        if ["fill", "fill_left", "fill_right"]
-            .iter()
-            .any(|w| self.at_word(w))
-            && self.peek_second() == &TokenKind::LeftParen
-        {
-            return Err((
-                self.start(),
-                "fill modifiers are experimental and not supported yet".to_owned(),
-            ));
-        }
+        self.fill_modifiers(op, &mut matching)?;
         Ok((returns_bool, matching))
+    }
+
+    fn fill_modifiers(&mut self, op: BinaryOp, matching: &mut Matching) -> Parsed<()> {
+        loop {
+            let start = self.start();
+            let both = self.at_word("fill");
+            let left = both || self.at_word("fill_left");
+            let right = both || self.at_word("fill_right");
+            if !(left || right) || self.peek_second() != &TokenKind::LeftParen {
+                return Ok(());
+            }
+            if !self.options.fill_modifiers {
+                return Err((
+                    start,
+                    "fill modifiers are not enabled: they are experimental in Prometheus and \
+                     refused by default"
+                        .to_owned(),
+                ));
+            }
+            if op.is_set() {
+                return Err((
+                    start,
+                    "filling in missing series not allowed for set operators".to_owned(),
+                ));
+            }
+            let given =
+                (left && matching.fill_left.is_some()) || (right && matching.fill_right.is_some());
+            if given {
+                return Err((start, "fill value given twice".to_owned()));
+            }
+            self.advance();
+            self.advance();
+            let value = self.fill_value()?;
+            self.expect(&TokenKind::RightParen, "fill modifier")?;
+            if left {
+                matching.fill_left = Some(value);
+            }
+            if right {
+                matching.fill_right = Some(value);
+            }
+        }
+    }
+
+    fn fill_value(&mut self) -> Parsed<f64> {
+        let mut sign = 1.0;
+        if let TokenKind::Add | TokenKind::Sub = self.peek()
+            && self.advance() == TokenKind::Sub
+        {
+            sign = -1.0;
+        }
+        let value = match self.peek() {
+            TokenKind::Number(v) => *v,
+            TokenKind::Duration(ms) => *ms as f64 / 1000.0,
+            _ => return Err(self.unexpected_but("fill modifier", ", expected a number")),
+        };
+        self.advance();
+        Ok(sign * value)
     }
 }

@@ -3,12 +3,27 @@
 use crate::model::labels::NAME;
 use crate::model::{MatchOp, Matcher};
 
-use super::super::ast::{At, Expr, ExprKind, Selector, Shift, Span};
+use super::super::ast::{At, Edges, Expr, ExprKind, Selector, Shift, Span};
 use super::super::lex::TokenKind;
 use super::{Node, Parsed, Parser};
 
 impl Parser<'_> {
     pub(super) fn vector_selector(&mut self) -> Parsed<Node> {
+        self.selector_of(false)
+    }
+
+    /// Label matchers in braces, which may match anything.
+    pub(super) fn label_selector(&mut self) -> Parsed<Node> {
+        if self.peek() != &TokenKind::LeftBrace {
+            return Err((
+                self.start(),
+                "expected label selectors in braces as the second argument of info".to_owned(),
+            ));
+        }
+        self.selector_of(true)
+    }
+
+    fn selector_of(&mut self, any: bool) -> Parsed<Node> {
         let start = self.start();
         let mut matchers = Vec::new();
         if let TokenKind::Word(name) | TokenKind::MetricWord(name) = self.peek() {
@@ -35,7 +50,7 @@ impl Parser<'_> {
                 format!("metric name must not be set twice: {name:?}"),
             ));
         }
-        if matchers.iter().all(|m| m.matches("")) {
+        if !any && matchers.iter().all(|m| m.matches("")) {
             return Err((
                 start,
                 "vector selector must contain at least one non-empty matcher".to_owned(),
@@ -49,6 +64,8 @@ impl Parser<'_> {
             id: self.fresh_id(),
             matchers,
             shift: Shift::default(),
+            edges: Edges::Plain,
+            span,
         });
         Ok((Expr { kind, span }, 1))
     }
@@ -171,6 +188,44 @@ impl Parser<'_> {
             ));
         }
         shift.at = Some(at);
+        Ok(())
+    }
+
+    /// `anchored` or `smoothed` after a selector.
+    pub(super) fn edges(&mut self, expr: &mut Expr) -> Parsed<()> {
+        let start = self.start();
+        let (edges, word) = if self.at_word("anchored") {
+            (Edges::Anchored, "anchored")
+        } else {
+            (Edges::Smoothed, "smoothed")
+        };
+        if !self.options.extended_range_selectors {
+            return Err((
+                start,
+                format!(
+                    "modifier {word:?} is not enabled: it is experimental in Prometheus and \
+                     refused by default"
+                ),
+            ));
+        }
+        self.advance();
+        let selector = match (&mut expr.kind, edges) {
+            (ExprKind::Range { selector, .. }, _) => selector,
+            (ExprKind::Selector(selector), Edges::Smoothed) => selector,
+            _ => {
+                return Err((
+                    start,
+                    format!("{word} modifier must be preceded by a selector"),
+                ));
+            }
+        };
+        if selector.edges != Edges::Plain {
+            return Err((
+                start,
+                "anchored and smoothed modifiers cannot be used together or twice".to_owned(),
+            ));
+        }
+        selector.edges = edges;
         Ok(())
     }
 

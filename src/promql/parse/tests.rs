@@ -1,12 +1,7 @@
 use super::*;
 
 fn with_everything(text: &str) -> Result<Expr, ParseError> {
-    parse_with(
-        text,
-        ParseOptions {
-            experimental_functions: true,
-        },
-    )
+    parse_with(text, ParseOptions::all())
 }
 
 /// Parses `text`, prints the tree and checks that the print reads back as the same tree.
@@ -54,6 +49,24 @@ fn trees_print_as_text_that_reads_back() {
             "{__name__=\"a.b\", \"c d\"=\"e\\\\f\"}",
         ),
         ("sum", "{__name__=\"sum\"}"),
+        ("a</5m", "a </ 300"),
+        ("a >/ b + c", "a >/ b + c"),
+        (
+            "a + on (x) fill(-1) b",
+            "a + on (x) fill_left (-1) fill_right (-1) b",
+        ),
+        (
+            "a == bool fill_right(NaN) b",
+            "a == bool fill_right (NaN) b",
+        ),
+        (
+            "fill + fill_left",
+            "{__name__=\"fill\"} + {__name__=\"fill_left\"}",
+        ),
+        ("rate(a[5m] anchored)", "rate(a[5m] anchored)"),
+        ("a smoothed offset 5m @ 3", "a smoothed @ 3.000 offset 5m"),
+        ("info(a)", "info(a, {__name__=\"target_info\"})"),
+        ("info(a, {b=~\".*\"})", "info(a, {b=~\".*\"})"),
         (
             "sum{a=\"b\",} offset 5m",
             "{__name__=\"sum\", a=\"b\"} offset 5m",
@@ -203,7 +216,27 @@ fn errors_name_the_place() {
         ),
         (
             "info(a)",
-            "1:1: parse error: function \"info\" is not supported yet",
+            "1:1: parse error: function \"info\" is not enabled",
+        ),
+        (
+            "1 + start_timestamp(a)",
+            "1:5: parse error: function \"start_timestamp\" is not supported yet",
+        ),
+        (
+            "a + fill(0) b",
+            "1:5: parse error: fill modifiers are not enabled",
+        ),
+        (
+            "rate(a[5m] anchored)",
+            "1:12: parse error: modifier \"anchored\" is not enabled",
+        ),
+        (
+            "a smoothed",
+            "1:3: parse error: modifier \"smoothed\" is not enabled",
+        ),
+        (
+            "1 </ 2",
+            "1:1: parse error: operator \"</\" trims histograms",
         ),
         ("a $ b", "1:3: parse error: unexpected character: '$'"),
         ("a b", "1:3: parse error: unexpected identifier \"b\""),
@@ -243,4 +276,22 @@ fn depth_and_length_are_bounded() {
         &("(".repeat(90) + "a" + &")".repeat(90)),
     );
     assert!(parse(&" ".repeat(MAX_LENGTH + 1)).is_err());
+}
+
+#[test]
+fn modifiers_that_make_no_sense_are_refused_though_switched_on() {
+    for (text, want) in [
+        ("a and fill(0) b", "not allowed for set operators"),
+        ("a + fill(0) 1", "only allowed between instant vectors"),
+        ("a + fill(0) fill_left(1) b", "given twice"),
+        ("a + fill(b) c", "expected a number"),
+        ("sum(a) smoothed", "must be preceded by a selector"),
+        ("a[5m:] anchored", "must be preceded by a selector"),
+        ("a[5m] anchored smoothed", "cannot be used together"),
+        ("info(a, b)", "expected label selectors in braces"),
+        ("info()", "unexpected \")\""),
+    ] {
+        let error = with_everything(text).expect_err(text).to_string();
+        assert!(error.contains(want), "{text}: {error}");
+    }
 }

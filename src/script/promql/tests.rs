@@ -1,30 +1,39 @@
 use super::*;
 
-/// Runs the official scripts; every case must pass but those listed in `gaps.txt`, and none that
-/// passes may be listed there.
-#[test]
-fn official_scripts_pass_but_for_the_listed_gaps() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/promql");
-    let gaps = std::fs::read_to_string(folder.join("gaps.txt")).unwrap();
-    let listed: Vec<&str> = gaps
-        .lines()
-        .filter(|l| !l.is_empty() && !l.starts_with('#'))
-        .map(|l| l.split(' ').next().unwrap())
-        .collect();
-    let mut names: Vec<String> = std::fs::read_dir(&folder)
+/// The official scripts with their texts, sorted by name.
+fn official() -> Vec<(String, String)> {
+    let mut out: Vec<(String, String)> = std::fs::read_dir(folder())
         .unwrap()
         .map(|e| e.unwrap().file_name().into_string().unwrap())
         .filter(|n| n.ends_with(".test"))
+        .map(|n| {
+            let text = std::fs::read_to_string(folder().join(&n)).unwrap();
+            (n, text)
+        })
         .collect();
-    names.sort();
-    let (mut found, mut report, mut total) = (Vec::new(), String::new(), 0);
-    for name in names {
-        let text = std::fs::read_to_string(folder.join(&name)).unwrap();
-        let result = run(&name, &text);
-        let failed = result.failed.iter().filter(|f| f.is_case).count();
-        total += result.passed + failed;
-        println!("{name}: {} of {}", result.passed, result.passed + failed);
-        for f in result.failed {
+    out.sort();
+    out
+}
+
+fn folder() -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/promql")
+}
+
+/// Compares what fails with a list of `FILE:LINE REASON`; both must name the same cases.
+fn compare_with_list(list: &str, results: &[(String, FileResult)]) {
+    let text = std::fs::read_to_string(folder().join(list)).unwrap();
+    let mut listed: Vec<&str> = Vec::new();
+    for line in text
+        .lines()
+        .filter(|l| !l.is_empty() && !l.starts_with('#'))
+    {
+        let (key, reason) = line.split_once(' ').unwrap_or((line, ""));
+        assert!(!reason.is_empty(), "{list}: {key} has no reason");
+        listed.push(key);
+    }
+    let (mut found, mut report) = (Vec::new(), String::new());
+    for (name, result) in results {
+        for f in &result.failed {
             let key = format!("{name}:{}", f.line);
             if !listed.contains(&key.as_str()) {
                 report += &format!("{key} {}\n", f.message.replace('\n', " "));
@@ -32,13 +41,58 @@ fn official_scripts_pass_but_for_the_listed_gaps() {
             found.push(key);
         }
     }
-    println!("{total} cases");
     for key in listed {
         if !found.iter().any(|f| f == key) {
-            report += &format!("{key} passes: take it off the list of gaps\n");
+            report += &format!("{key} passes: take it off {list}\n");
         }
     }
     assert!(report.is_empty(), "\n{report}");
+}
+
+fn run_all(run: fn(&str, &str) -> FileResult) -> Vec<(String, FileResult)> {
+    official()
+        .into_iter()
+        .map(|(name, text)| {
+            let result = run(&name, &text);
+            (name, result)
+        })
+        .collect()
+}
+
+/// Every case must pass but those listed in `gaps.txt`, and none that passes may be listed there.
+#[test]
+fn official_scripts_pass_but_for_the_listed_gaps() {
+    compare_with_list("gaps.txt", &run_all(run));
+}
+
+/// Without feature flags, those cases fail that `flags.txt` lists, and no others.
+#[test]
+fn official_scripts_pass_as_released_but_for_the_listed_flags() {
+    compare_with_list("flags.txt", &run_all(run_released));
+}
+
+/// `docs/promql-conformance.md` holds the table of what passes.
+#[test]
+fn the_conformance_page_says_what_passes() {
+    let mut table = "| File | Cases | Pass | Pass without feature flags |\n\
+                     |---|---|---|---|\n"
+        .to_owned();
+    let mut sums = [0; 3];
+    for ((name, all), (_, released)) in run_all(run).into_iter().zip(run_all(run_released)) {
+        let failed = all.failed.iter().filter(|f| f.is_case).count();
+        let counts = [all.passed + failed, all.passed, released.passed];
+        let [cases, passed, released] = counts;
+        table += &format!("| `{name}` | {cases} | {passed} | {released} |\n");
+        sums.iter_mut().zip(counts).for_each(|(s, n)| *s += n);
+    }
+    let [cases, passed, released] = sums;
+    table += &format!("| **all** | **{cases}** | **{passed}** | **{released}** |\n");
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/promql-conformance.md");
+    let text = std::fs::read_to_string(page).unwrap();
+    assert!(
+        text.contains(&table),
+        "docs/promql-conformance.md must hold this table:\n{table}"
+    );
 }
 
 /// Runs a script; the lines that fail.
@@ -137,6 +191,14 @@ fn a_case_passes_only_with_the_expected_result() {
     ] {
         check(eval, passes);
     }
+}
+
+#[test]
+fn a_refusal_is_not_the_error_that_was_expected() {
+    let text = format!("{DATA}eval_fail instant at 1m mad_over_time(m)\n");
+    assert_eq!(run("here", &text).passed, 1);
+    assert_eq!(run_released("here", &text).passed, 0);
+    check("eval_fail instant at 1m start_timestamp(m)", false);
 }
 
 #[test]
