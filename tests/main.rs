@@ -4,6 +4,9 @@
 /// Config files are refused or accepted with the words a person reads.
 mod config;
 
+/// Conditions on real servers become messages that name the step.
+mod main_job;
+
 /// Every migration runs over sample rows of each earlier version.
 mod migrations;
 

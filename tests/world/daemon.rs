@@ -116,7 +116,7 @@ impl Home {
 fn shorten(text: &str, factor: u32) -> String {
     let in_key =
         regex::Regex::new(r"((?:keep_firing_for|for|interval|query_offset):\s*)(\w+)").unwrap();
-    let in_range = regex::Regex::new(r"(\[)(\w+)((?::\w*)?\])").unwrap();
+    let in_range = regex::Regex::new(r"(\[)(\d\w*)((?::\w*)?\])").unwrap();
     let divide = |d: &str| {
         let millis = loadline::model::duration::parse(d).unwrap().as_millis() as u64;
         let short = Duration::from_millis(millis / u64::from(factor));
