@@ -85,10 +85,11 @@ pub(crate) struct StatusArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CheckCommand {
-    /// Check configuration files, and the rules and playbook they name
+    /// Check configuration files, and the rules and playbook they name; without a file, what
+    /// `run` would read
     Config {
         /// Configuration files
-        #[arg(required = true, value_name = "FILE")]
+        #[arg(value_name = "FILE")]
         files: Vec<PathBuf>,
     },
     /// Check rule files; without a file, the shipped ones

@@ -23,11 +23,6 @@ impl Style {
         }
     }
 
-    #[cfg(test)]
-    fn plain() -> Self {
-        Self { color: false }
-    }
-
     fn bold(self, text: &str) -> String {
         if self.color {
             format!("\x1b[1m{text}\x1b[0m")

@@ -236,7 +236,11 @@ impl Daemon {
 
     /// Takes over the new configuration as a whole, or keeps the old one and says why.
     async fn reload(&mut self) -> anyhow::Result<()> {
-        tell_systemd(&[sd_notify::NotifyState::Reloading]);
+        let now = sd_notify::NotifyState::monotonic_usec_now();
+        let reloading = [sd_notify::NotifyState::Reloading]
+            .into_iter()
+            .chain(now.ok());
+        tell_systemd(&reloading.collect::<Vec<_>>());
         let prepared = self.prepare().await;
         match prepared {
             Ok((plan, found, outbox)) => self.adopt(plan, found, outbox).await?,
