@@ -1,6 +1,9 @@
 //! The black-box suite: one binary, one sentence per module.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+/// Exporters of the same thing do not double it.
+mod beside;
+
 /// Commands print, fit and end as documented.
 mod cli;
 

@@ -160,7 +160,8 @@ impl Source {
                 }
             }
             Source::Postgres(mut postgres) => {
-                postgres.cede(feed.observed.postgres_names(postgres.status()));
+                let (names, labels) = feed.observed.postgres(postgres.status());
+                postgres.cede(names, labels.as_ref());
                 let batch = postgres.collect(at, selection).await;
                 (Source::Postgres(postgres), Some(batch))
             }
