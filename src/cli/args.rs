@@ -68,6 +68,9 @@ pub(crate) struct LookArgs {
     /// Address of a running daemon
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
+    /// Look for yourself even where a daemon runs
+    #[arg(long, conflicts_with = "url")]
+    pub(crate) no_daemon: bool,
     /// Output for people or for programs
     #[arg(long, short, value_enum, default_value_t = Output::Human)]
     pub(crate) output: Output,
