@@ -1,8 +1,20 @@
 //! The black-box suite: one binary, one sentence per module.
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+/// Exporters of the same thing do not double it.
+mod beside;
+
+/// Commands print, fit and end as documented.
+mod cli;
+
 /// Config files are refused or accepted with the words a person reads.
 mod config;
+
+/// The binary answers signals, odd targets and slow clients.
+mod daemon;
+
+/// Conditions on real servers become messages that name the step.
+mod main_job;
 
 /// Every migration runs over sample rows of each earlier version.
 mod migrations;

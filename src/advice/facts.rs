@@ -132,8 +132,11 @@ impl Facts {
     }
 }
 
-/// Facts that no playbook row knows, each with what is accepted.
-pub fn unknown_facts(playbook: &Playbook, declared: &BTreeMap<String, FactValue>) -> Vec<String> {
+/// What is wrong with `[facts]`: the key's path in the config, and what is accepted there.
+pub fn check_facts(
+    playbook: &Playbook,
+    declared: &BTreeMap<String, FactValue>,
+) -> Vec<(String, String)> {
     let known = |id: &str| {
         id == DONE
             || playbook.fact(id).is_some()
@@ -142,21 +145,20 @@ pub fn unknown_facts(playbook: &Playbook, declared: &BTreeMap<String, FactValue>
     };
     let mut out = Vec::new();
     for (id, value) in declared {
+        let path = format!("facts.{id}");
         if !known(id) {
-            out.push(format!(
-                "[facts] {id}: unknown; accepted are the ids of facts, steps and signs, and `done`"
-            ));
+            let accepted = "unknown; accepted are the ids of facts, steps and signs, and `done`";
+            out.push((path, accepted.to_owned()));
+            continue;
         }
         match value {
             FactValue::Table(days) if id == DONE => {
                 for (step, day) in days {
+                    let path = format!("facts.{DONE}.{step}");
                     if playbook.step(step).is_none() {
-                        out.push(format!("[facts.done] {step}: unknown step"));
-                    }
-                    if day_of(day).is_none() {
-                        out.push(format!(
-                            "[facts.done] {step}: a day such as 2026-11-01 is accepted"
-                        ));
+                        out.push((path, "unknown step".to_owned()));
+                    } else if day_of(day).is_none() {
+                        out.push((path, "a day such as 2026-11-01 is accepted".to_owned()));
                     }
                 }
             }
@@ -164,13 +166,13 @@ pub fn unknown_facts(playbook: &Playbook, declared: &BTreeMap<String, FactValue>
                 let number = playbook
                     .fact(id)
                     .is_some_and(|f| f.kind == FactKind::Number);
-                if number != matches!(value, FactValue::Number(_)) && known(id) {
+                if number != matches!(value, FactValue::Number(_)) {
                     let want = if number { "a number" } else { "true or false" };
-                    out.push(format!("[facts] {id}: {want} is accepted"));
+                    out.push((path, format!("{want} is accepted")));
                 }
             }
             FactValue::Text(_) | FactValue::Date(_) | FactValue::Table(_) => {
-                out.push(format!("[facts] {id}: true, false or a number is accepted"));
+                out.push((path, "true, false or a number is accepted".to_owned()));
             }
         }
     }

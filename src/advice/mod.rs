@@ -30,7 +30,7 @@ pub use decision::{
     Bottleneck, Citation, Decision, Evidence, FactQuestion, Recommendation, SignInstance, SignKey,
     StepRef, Verdict,
 };
-pub use facts::{Facts, unknown_facts};
+pub use facts::{Facts, check_facts};
 pub use inventory::{Detection, Inventory, StepState};
 pub use ladder::Stage;
 pub use playbook::Playbook;

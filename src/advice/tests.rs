@@ -675,17 +675,20 @@ fn advice_is_given_per_system_with_its_matchers() {
 #[test]
 fn facts_that_nobody_asks_are_named() {
     let book = playbook();
-    let found = unknown_facts(
+    let found = check_facts(
         &book,
         &facts("users = 5\nusres = 5\nconnection-pooling = 3\ndone = { nothing = 2026-11-01 }"),
     );
     assert_eq!(found.len(), 3, "{found:?}");
-    for want in [
-        "usres: unknown",
-        "connection-pooling: true or false",
-        "nothing: unknown step",
+    for (path, want) in [
+        ("facts.usres", "unknown;"),
+        ("facts.connection-pooling", "true or false"),
+        ("facts.done.nothing", "unknown step"),
     ] {
-        assert!(found.iter().any(|f| f.contains(want)), "{want}: {found:?}");
+        assert!(
+            found.iter().any(|(p, m)| p == path && m.starts_with(want)),
+            "{path} {want}: {found:?}"
+        );
     }
 }
 

@@ -68,6 +68,9 @@ pub(crate) struct LookArgs {
     /// Address of a running daemon
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
+    /// Look for yourself even where a daemon runs
+    #[arg(long, conflicts_with = "url")]
+    pub(crate) no_daemon: bool,
     /// Output for people or for programs
     #[arg(long, short, value_enum, default_value_t = Output::Human)]
     pub(crate) output: Output,
@@ -85,10 +88,11 @@ pub(crate) struct StatusArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CheckCommand {
-    /// Check configuration files, and the rules and playbook they name
+    /// Check configuration files, and the rules and playbook they name; without a file, what
+    /// `run` would read
     Config {
         /// Configuration files
-        #[arg(required = true, value_name = "FILE")]
+        #[arg(value_name = "FILE")]
         files: Vec<PathBuf>,
     },
     /// Check rule files; without a file, the shipped ones

@@ -1,6 +1,6 @@
 //! `loadline check config|rules|playbook`
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::args::CheckCommand;
 use super::{Exit, complain, print};
@@ -12,8 +12,11 @@ pub(crate) fn check(command: &CheckCommand) -> anyhow::Result<Exit> {
     let mut exit = Exit::Ok;
     match command {
         CheckCommand::Config { files } => {
+            if files.is_empty() {
+                exit = config(None);
+            }
             for file in files {
-                exit = exit.worse(config(file));
+                exit = exit.worse(config(Some(file)));
             }
         }
         CheckCommand::Rules { files } => {
@@ -28,12 +31,16 @@ pub(crate) fn check(command: &CheckCommand) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
-fn config(file: &PathBuf) -> Exit {
-    let outcome = Plan::load(Some(Path::new(file))).map(|plan| {
+fn config(file: Option<&Path>) -> Exit {
+    let outcome = Plan::load(file).map(|plan| {
         for warning in &plan.warnings {
             complain(&format!("warning: {warning}\n"));
         }
-        format!("{} is valid: {} rules", file.display(), plan.rule_count())
+        let name = plan
+            .file
+            .as_deref()
+            .map_or("no config file", |f| f.to_str().unwrap_or("it"));
+        format!("{name} is valid: {} rules", plan.rule_count())
     });
     said(outcome)
 }

@@ -23,11 +23,6 @@ impl Style {
         }
     }
 
-    #[cfg(test)]
-    fn plain() -> Self {
-        Self { color: false }
-    }
-
     fn bold(self, text: &str) -> String {
         if self.color {
             format!("\x1b[1m{text}\x1b[0m")
@@ -271,6 +266,8 @@ fn line(out: &mut String, first: usize, rest: usize, label: &str, text: &str) {
     let initial = format!("{}{label}", " ".repeat(first));
     let subsequent = " ".repeat(rest);
     let options = textwrap::Options::new(WIDTH)
+        // Ids and options keep their hyphens together.
+        .word_splitter(textwrap::WordSplitter::NoHyphenation)
         .initial_indent(&initial)
         .subsequent_indent(&subsequent);
     for l in textwrap::wrap(text, options) {

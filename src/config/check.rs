@@ -342,9 +342,10 @@ impl Check<'_> {
     fn route(&mut self, config: &Config) {
         let names: BTreeSet<&str> = config.receivers.iter().map(|r| r.name.as_str()).collect();
         let Some(route) = &config.route else {
-            if !names.is_empty() {
-                let message = "nobody sends to it: add [route] with receiver = \"NAME\"";
-                self.at("receivers[0]", message);
+            // One receiver needs no route: everything goes there.
+            if names.len() > 1 {
+                let message = "with several receivers, [route] with receiver = \"NAME\" is needed";
+                self.at("receivers[1]", message);
             }
             return;
         };

@@ -14,6 +14,7 @@ use crate::model::{Batch, Labels, Selection, TargetKey, Timestamp};
 use crate::sources::postgres::{PostgresCollector, ServerRole, ServerState};
 use crate::sources::scrape::Health;
 use crate::sources::{Client, HostCollector, Schedule, Target};
+use crate::telemetry::Metrics;
 
 /// Anything that brings batches.
 pub(crate) enum Source {
@@ -76,6 +77,7 @@ pub(crate) struct Feed {
     pub(crate) batches: mpsc::Sender<Batch>,
     pub(crate) views: Views,
     pub(crate) observed: Observed,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 /// Runs one source until `stop`, and gives it back.
@@ -101,6 +103,19 @@ pub(crate) async fn run(
         let (same, batch) = source.collect(at, &selection, &feed).await;
         source = same;
         let Some(batch) = batch else { break };
+        let outcome = match (batch.ok, batch.partial) {
+            (true, false) => "ok",
+            (true, true) => "partial",
+            (false, _) => "failed",
+        };
+        feed.metrics
+            .source_passes_total
+            .with([source.kind(), outcome])
+            .inc();
+        feed.metrics
+            .source_slots_missed_total
+            .with([source.kind()])
+            .add(slot.missed);
         last = Last {
             at: Some(at),
             seconds: stopwatch.elapsed().as_secs_f64(),
@@ -134,6 +149,15 @@ impl Source {
         }
     }
 
+    /// The word for its kind.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Source::Host(_) => "host",
+            Source::Postgres(_) => "postgres",
+            Source::Scrape(_) => "scrape",
+        }
+    }
+
     /// One pass. `None` when the pass was lost with its thread.
     pub(crate) async fn collect(
         self,
@@ -160,7 +184,8 @@ impl Source {
                 }
             }
             Source::Postgres(mut postgres) => {
-                postgres.cede(feed.observed.postgres_names(postgres.status()));
+                let (names, labels) = feed.observed.postgres(postgres.status());
+                postgres.cede(names, labels.as_ref());
                 let batch = postgres.collect(at, selection).await;
                 (Source::Postgres(postgres), Some(batch))
             }
@@ -175,8 +200,8 @@ impl Source {
     }
 
     pub(crate) fn shown(&self, schedule: &Schedule, last: &Last) -> Shown {
-        let view = |kind: &str, name: String, labels: Labels| SourceView {
-            kind: kind.to_owned(),
+        let view = |name: String, labels: Labels| SourceView {
+            kind: self.kind().to_owned(),
             name,
             labels,
             health: SourceHealth::Unknown,
@@ -197,7 +222,7 @@ impl Source {
                         (Some(_), Some(_)) => SourceHealth::Down,
                     },
                     detail: host_detail(host),
-                    ..view("host", host.meta().host.clone(), host.meta().labels.clone())
+                    ..view(host.meta().host.clone(), host.meta().labels.clone())
                 },
                 blind: Vec::new(),
             },
@@ -230,7 +255,7 @@ impl Source {
                     view: SourceView {
                         health,
                         detail,
-                        ..view("scrape", status.url.clone(), status.meta.labels.clone())
+                        ..view(status.url.clone(), status.meta.labels.clone())
                     },
                     blind: Vec::new(),
                 }
@@ -250,7 +275,7 @@ fn host_detail(host: &HostCollector) -> String {
 
 fn shown_postgres(
     postgres: &PostgresCollector,
-    view: impl Fn(&str, String, Labels) -> SourceView,
+    view: impl Fn(String, Labels) -> SourceView,
 ) -> Shown {
     let status = postgres.status();
     let health = match status.state {
@@ -301,7 +326,7 @@ fn shown_postgres(
             health,
             detail,
             fix: status.fix.clone(),
-            ..view("postgres", status.instance.clone(), labels)
+            ..view(status.instance.clone(), labels)
         },
         blind,
     }

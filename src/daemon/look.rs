@@ -20,6 +20,7 @@ use crate::promql::{self, Engine, EngineOptions};
 use crate::rules::{Alert, EvalContext, Group, GroupSpec, RuleKind, Written};
 use crate::sources::Client;
 use crate::store::Store;
+use crate::telemetry::Metrics;
 
 /// Time between the two samples.
 const APART: Duration = Duration::from_secs(2);
@@ -46,6 +47,7 @@ pub async fn look_once(plan: Plan) -> anyhow::Result<Snapshot> {
         batches,
         views: Views::default(),
         observed: Observed::default(),
+        metrics: Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"))),
     };
     let store = Arc::new(Store::new(discover::max_series(&plan.config)));
     store.select_only(Arc::clone(&selection));

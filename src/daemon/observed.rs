@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::model::TargetKey;
+use crate::model::{Labels, TargetKey};
 use crate::sources::Target;
 use crate::sources::host::HostIdentity;
 use crate::sources::postgres::PostgresStatus;
@@ -26,6 +26,7 @@ struct Report {
     /// Host part of the target's address.
     host: String,
     names: BTreeSet<Box<str>>,
+    labels: Labels,
 }
 
 impl Observed {
@@ -42,6 +43,7 @@ impl Observed {
                 identity: target.exporter_identity().clone(),
                 host: target.meta().host.clone(),
                 names: target.names().clone(),
+                labels: target.meta().labels.clone(),
             },
         );
     }
@@ -62,24 +64,24 @@ impl Observed {
 
     /// Names that exporters report of this machine.
     pub(crate) fn host_names(&self, host: &HostIdentity) -> BTreeSet<Box<str>> {
-        self.names(|report| host.is_same(&report.identity))
-    }
-
-    /// Names that exporters report of this server.
-    pub(crate) fn postgres_names(&self, server: &PostgresStatus) -> BTreeSet<String> {
-        self.names(|report| same_server(report, server))
-            .into_iter()
-            .map(String::from)
-            .collect()
-    }
-
-    fn names(&self, same: impl Fn(&Report) -> bool) -> BTreeSet<Box<str>> {
         let reports = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        reports
+        let same = reports.values().filter(|r| host.is_same(&r.identity));
+        same.flat_map(|r| r.names.iter().cloned()).collect()
+    }
+
+    /// Names that exporters report of this server, and the labels of the first of them.
+    pub(crate) fn postgres(&self, server: &PostgresStatus) -> (BTreeSet<String>, Option<Labels>) {
+        let reports = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut same = reports
             .values()
-            .filter(|r| same(r))
-            .flat_map(|r| r.names.iter().cloned())
-            .collect()
+            .filter(|r| same_server(r, server))
+            .peekable();
+        let labels = same.peek().map(|r| r.labels.clone());
+        (
+            same.flat_map(|r| r.names.iter().map(|n| n.to_string()))
+                .collect(),
+            labels,
+        )
     }
 }
 

@@ -16,6 +16,7 @@ use crate::notify::{Event, Outbox, SignEvent};
 use crate::rules::{self, Alert, Change, ChangeKind, EvalContext, Group, Outcome, Written};
 use crate::state::{AdviceRow, AlertRow, State};
 use crate::store::Store;
+use crate::telemetry::Metrics;
 
 /// How often samples and series out of every window are dropped, and groups looked through for
 /// repeats.
@@ -38,6 +39,7 @@ pub(crate) struct Rooms {
     pub(crate) state: State,
     pub(crate) clock: Clock,
     pub(crate) observed: Observed,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 /// Everything between the store and the outbox.
@@ -159,7 +161,17 @@ impl Pipeline {
         if self.sources_seen.is_some() {
             for i in 0..self.groups.len() {
                 let first = self.groups[i].last().is_none();
+                let missed = self.groups[i].missed();
                 let due = self.groups[i].take_due(now);
+                let missed = self.groups[i].missed() - missed;
+                if missed > 0 {
+                    let key = self.groups[i].spec().key();
+                    self.rooms
+                        .metrics
+                        .rule_group_iterations_missed_total
+                        .with([&key])
+                        .add(missed);
+                }
                 if let Some(slot) = due.or(first.then_some(now)) {
                     self.evaluate(i, slot).await?;
                     done.evaluated += 1;
@@ -246,6 +258,13 @@ impl Pipeline {
         .context("the evaluation of a rule group broke")?;
         let key = group.spec().key();
         self.groups.insert(index, group);
+        let metrics = &self.rooms.metrics;
+        metrics.rule_group_iterations_total.with([&key]).inc();
+        let failures = outcome.errors.len() as u64;
+        metrics
+            .rule_evaluation_failures_total
+            .with([&key])
+            .add(failures);
         for (rule, error) in &outcome.errors {
             tracing::warn!(
                 group = key,

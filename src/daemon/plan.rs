@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::shipped;
-use crate::advice::Playbook;
+use crate::advice::{self, Playbook};
 use crate::config::{self, Config, Loaded, Places, Shipped};
 use crate::model::selection::Need;
 use crate::model::{Problem, Problems, Selection};
@@ -42,35 +42,44 @@ impl Plan {
             ..
         } = loaded;
         let mut problems = Vec::new();
-        let rules = match rule_files(&config, &places) {
-            Ok(files) => {
-                let name = file
-                    .as_deref()
-                    .map_or_else(String::new, |f| f.display().to_string());
-                RuleSet::load(
-                    &files,
-                    &config.signs,
-                    &name,
-                    Duplicates::Refuse,
-                    &check_promql,
-                )
-            }
-            Err(found) => Err(found),
+        let name = file
+            .as_deref()
+            .map_or_else(String::new, |f| f.display().to_string());
+        let rules = rule_files(&config, &places).and_then(|files| {
+            RuleSet::load(
+                &files,
+                &config.signs,
+                &name,
+                Duplicates::Refuse,
+                &check_promql,
+            )
+        });
+        let playbook =
+            playbook_files(&config, &places).and_then(|files| Playbook::load(&files, &check_expr));
+        if let Ok(playbook) = &playbook {
+            let wrong = advice::check_facts(playbook, &config.facts);
+            problems.extend(
+                wrong
+                    .into_iter()
+                    .map(|(path, message)| places.problem(&path, message)),
+            );
+        }
+        let mut keep = |found: Problems| {
+            // What a rule room finds in the config has a key path and no place yet.
+            problems.extend(found.0.into_iter().map(|p| match p.position {
+                None if p.file == name => places.problem(&p.context, p.message),
+                _ => p,
+            }));
         };
-        let playbook = match playbook_files(&config, &places) {
-            Ok(files) => Playbook::load(&files, &check_expr),
-            Err(found) => Err(found),
-        };
-        let mut keep = |p: Problems| problems.extend(p.0);
         match (rules.map_err(&mut keep), playbook.map_err(&mut keep)) {
-            (Ok(rules), Ok(playbook)) => Ok(Plan {
+            (Ok(rules), Ok(playbook)) if problems.is_empty() => Ok(Plan {
                 config: Arc::new(config),
                 file,
                 rules: Arc::new(rules),
                 playbook: Arc::new(playbook),
                 warnings,
             }),
-            (Err(()), _) | (_, Err(())) => Err(Problems(problems)),
+            (_, _) => Err(Problems(problems)),
         }
     }
 

@@ -6,6 +6,7 @@ use crate::advice::{SignInstance, Verdict};
 use crate::api::{Blind, MessageBooks, Snapshot, SourceHealth, StepView};
 use crate::model::Timestamp;
 use crate::rules::AlertState;
+use crate::state::Book;
 use crate::telemetry::Metrics;
 
 use super::collect::Views;
@@ -33,7 +34,8 @@ impl Publisher {
         blind.sort();
         blind.dedup();
         let mut messages = MessageBooks::default();
-        for book in pipeline.rooms.state.books().await? {
+        let books = pipeline.rooms.state.books().await?;
+        for book in &books {
             let count = |n: i64| u64::try_from(n).unwrap_or(0);
             messages.enqueued += count(book.enqueued);
             messages.delivered += count(book.delivered);
@@ -58,14 +60,14 @@ impl Publisher {
             series: pipeline.rooms.store.series(),
             samples: pipeline.rooms.store.samples(),
         };
-        self.count(&snapshot);
+        self.count(&snapshot, &books);
         Ok(snapshot)
     }
 }
 
 impl Publisher {
     /// Brings our own metrics up to what the snapshot shows.
-    fn count(&self, s: &Snapshot) {
+    fn count(&self, s: &Snapshot, books: &[Book]) {
         let metrics = &self.metrics;
         let mut states = [("pending", 0.0), ("firing", 0.0)];
         for alert in &s.alerts {
@@ -94,6 +96,20 @@ impl Publisher {
             seconds.set(group.seconds);
         }
         metrics.outbox_length.set(s.messages.pending as f64);
+        let notices = books.iter().flat_map(|b| {
+            let of = |state, n: i64| ([b.endpoint.as_str(), state], n as f64);
+            [
+                of("enqueued", b.enqueued),
+                of("delivered", b.delivered),
+                of("folded", b.folded),
+                of("dead", b.dead),
+                of("pending", b.pending),
+            ]
+        });
+        metrics.outbox_notices.set_all(notices);
+        let oldest = books.iter().filter_map(|b| b.oldest_pending).min();
+        let age = oldest.map_or(0.0, |t| s.at.since(t).as_secs_f64());
+        metrics.outbox_oldest_seconds.set(age);
     }
 }
 

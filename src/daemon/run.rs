@@ -127,6 +127,7 @@ impl Daemon {
             state: state.clone(),
             clock: clock.clone(),
             observed: observed.clone(),
+            metrics: Arc::clone(&metrics),
         };
         let outbox = outbox(&plan).await?;
         let pipeline = Pipeline::restore(&plan, outbox, rooms).await?;
@@ -155,13 +156,14 @@ impl Daemon {
             batches,
             views,
             observed,
+            metrics: Arc::clone(&metrics),
         };
         describe(&found);
         let mut fleet = Fleet::new(feed);
         fleet.adopt(found.sources).await;
 
         let (fail, failed) = mpsc::channel(1);
-        let senders = start_senders(&pipeline, &clock, &fail).await?;
+        let senders = start_senders(&pipeline, &clock, &fail, &metrics).await?;
         let api = TaskTracker::new();
         let stop_api = CancellationToken::new();
         let rendered = Arc::clone(&metrics);
@@ -236,7 +238,11 @@ impl Daemon {
 
     /// Takes over the new configuration as a whole, or keeps the old one and says why.
     async fn reload(&mut self) -> anyhow::Result<()> {
-        tell_systemd(&[sd_notify::NotifyState::Reloading]);
+        let now = sd_notify::NotifyState::monotonic_usec_now();
+        let reloading = [sd_notify::NotifyState::Reloading]
+            .into_iter()
+            .chain(now.ok());
+        tell_systemd(&reloading.collect::<Vec<_>>());
         let prepared = self.prepare().await;
         match prepared {
             Ok((plan, found, outbox)) => self.adopt(plan, found, outbox).await?,
@@ -272,7 +278,8 @@ impl Daemon {
         }
         self.pipeline.adopt(&plan, outbox).await?;
         self.senders.stop(DRAIN).await;
-        self.senders = start_senders(&self.pipeline, &self.clock, &self.fail).await?;
+        self.senders =
+            start_senders(&self.pipeline, &self.clock, &self.fail, &self.metrics).await?;
         self.plan = plan;
         self.metrics.config_last_reload_successful.set(1.0);
         self.metrics
@@ -370,6 +377,7 @@ async fn start_senders(
     pipeline: &Pipeline,
     clock: &Clock,
     fail: &mpsc::Sender<StateError>,
+    metrics: &Arc<Metrics>,
 ) -> anyhow::Result<Senders> {
     let stop = CancellationToken::new();
     let outbox = &pipeline.outbox;
@@ -386,7 +394,7 @@ async fn start_senders(
     for worker in &workers {
         worker.enable().await?;
     }
-    Ok(Senders::start(workers, stop, clock, fail))
+    Ok(Senders::start(workers, stop, clock, fail, metrics))
 }
 
 fn describe(found: &Found) {

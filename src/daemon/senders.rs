@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Clock;
 use crate::notify::Worker;
 use crate::state::StateError;
+use crate::telemetry::Metrics;
 
 /// The longest sleep of a sender, so that a clock step is noticed.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
@@ -28,6 +29,7 @@ impl Senders {
         stop: CancellationToken,
         clock: &Clock,
         failed: &mpsc::Sender<StateError>,
+        metrics: &Arc<Metrics>,
     ) -> Self {
         let tasks = TaskTracker::new();
         let mut wakes = Vec::new();
@@ -35,6 +37,7 @@ impl Senders {
             let wake = Arc::new(Notify::new());
             wakes.push(Arc::clone(&wake));
             tasks.spawn(run(
+                Arc::clone(metrics),
                 worker,
                 wake,
                 clock.clone(),
@@ -69,6 +72,7 @@ impl Senders {
 }
 
 async fn run(
+    metrics: Arc<Metrics>,
     worker: Worker,
     wake: Arc<Notify>,
     clock: Clock,
@@ -78,9 +82,20 @@ async fn run(
     while !stop.is_cancelled() {
         // Not inside the select: an attempt is recorded before and after it, whole.
         let wait = match worker.send_due(clock.now()).await {
-            Ok(sent) => sent.next_due.map_or(LONGEST_SLEEP, |(at, _)| {
-                at.since(clock.now()).min(LONGEST_SLEEP)
-            }),
+            Ok(sent) => {
+                let name = [worker.name()];
+                metrics
+                    .notifications_total
+                    .with(name)
+                    .add(sent.delivered as u64);
+                metrics
+                    .notifications_failed_total
+                    .with(name)
+                    .add(sent.failed as u64);
+                sent.next_due.map_or(LONGEST_SLEEP, |(at, _)| {
+                    at.since(clock.now()).min(LONGEST_SLEEP)
+                })
+            }
             Err(error) => {
                 tracing::error!(%error, "the outbox cannot be written");
                 if error.is_fatal() {

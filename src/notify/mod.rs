@@ -15,7 +15,6 @@ pub mod receivers;
 pub mod route;
 mod rows;
 #[cfg(test)]
-#[expect(unreachable_pub, reason = "the black-box suite shares this file")]
 #[path = "../../tests/world/sinks.rs"]
 mod sinks;
 #[cfg(test)]

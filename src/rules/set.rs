@@ -114,7 +114,7 @@ impl RuleSet {
             .filter(|s| !s.is_empty())
             .collect();
         for (sign, numbers) in overrides {
-            let context = format!("[signs.{sign}]");
+            let context = format!("signs.{sign}");
             if !signs.contains(sign) {
                 let known: Vec<&str> = signs.iter().map(String::as_str).collect();
                 wrong.push((

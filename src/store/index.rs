@@ -57,6 +57,11 @@ impl Index {
         Some(id)
     }
 
+    /// True when a series of this metric name is kept.
+    pub(crate) fn has_name(&self, name: &str) -> bool {
+        self.by_name.contains_key(name)
+    }
+
     /// Keeps the series for which `keep` says so.
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(SeriesId, &mut Stored) -> bool) {
         let (by_labels, by_name) = (&mut self.by_labels, &mut self.by_name);

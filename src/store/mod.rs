@@ -159,18 +159,12 @@ impl Store {
         done
     }
 
-    /// Appends one sample that a rule produced. Kept when somebody reads it, and always for
-    /// `ALERTS` and `ALERTS_FOR_STATE`.
+    /// Appends one sample that a rule produced. Always kept, as far back as somebody reads it.
     pub fn record(&self, labels: &Labels, sample: Sample) -> Appended {
         let mut guard = self.write();
         let inner = &mut *guard;
         let mut done = Appended::default();
-        let window = window_of(&inner.selection, labels)
-            .or_else(|| labels.name().starts_with("ALERTS").then_some(LEAST_WINDOW));
-        let Some(window) = window else {
-            done.unselected += 1;
-            return done;
-        };
+        let window = window_of(&inner.selection, labels).unwrap_or(LEAST_WINDOW);
         match inner.index.get_or_insert(labels, window, self.max_series) {
             Some(id) => {
                 let outcome = inner.index.get_mut(id).map(|s| s.push(sample));
@@ -298,15 +292,15 @@ impl SeriesSource for Store {
         let name = matchers.iter().find(|m| {
             m.name == crate::model::labels::NAME && m.op == crate::model::MatchOp::Equal
         })?;
-        (!self.read().selection.wants_name(&name.value) && !name.value.starts_with("ALERTS")).then(
-            || {
-                format!(
-                    "{} is not kept because no rule reads it; to keep it, set [store] pin = \
+        let inner = self.read();
+        let kept = inner.selection.wants_name(&name.value) || inner.index.has_name(&name.value);
+        (!kept).then(|| {
+            format!(
+                "{} is not kept because no rule reads it; to keep it, set [store] pin = \
                      [{:?}]",
-                    name.value, name.value
-                )
-            },
-        )
+                name.value, name.value
+            )
+        })
     }
 }
 

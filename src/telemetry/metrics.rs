@@ -226,16 +226,10 @@ pub struct Metrics {
     pub config_last_reload_successful: Gauge,
     /// Unix time of the last good read.
     pub config_last_reload_success_timestamp_seconds: Gauge,
-    /// Failed scrapes by job and reason.
-    pub scrape_failures_total: Counters<2>,
-    /// Scrapes that were due while the one before still ran.
-    pub scrape_missed_total: Counters<1>,
-    /// Exposition lines that could not be read, by job and reason.
-    pub scrape_bad_lines_total: Counters<2>,
-    /// Batches that found the store's queue full.
-    pub batches_dropped_total: Counter,
-    /// Connections that the Postgres collector holds now.
-    pub postgres_own_connections: Gauge,
+    /// Passes over sources by kind and outcome: ok, partial, failed.
+    pub source_passes_total: Counters<2>,
+    /// Slots of sources that passed while the pass before still ran.
+    pub source_slots_missed_total: Counters<1>,
     /// Series in memory.
     pub store_series: Gauge,
     /// Samples taken in.
@@ -250,18 +244,18 @@ pub struct Metrics {
     pub rule_group_iterations_missed_total: Counters<1>,
     /// Rules that could not be evaluated, by rule group.
     pub rule_evaluation_failures_total: Counters<1>,
-    /// Series that the last evaluation read, by rule group.
-    pub rule_last_evaluation_series_fetched: Gauges<1>,
     /// Alert instances by state.
     pub alerts: Gauges<1>,
     /// 1 for each source that gives no answer.
     pub blind: Gauges<1>,
     /// 1 for the step named now, by system.
     pub next_step_info: Gauges<2>,
-    /// Messages sent, by integration.
+    /// Messages delivered, by endpoint.
     pub notifications_total: Counters<1>,
-    /// Failed attempts, by integration and reason.
-    pub notifications_failed_total: Counters<2>,
+    /// Failed attempts, by endpoint.
+    pub notifications_failed_total: Counters<1>,
+    /// Notices by endpoint and by what became of them: enqueued is the sum of the others.
+    pub outbox_notices: Gauges<2>,
     /// Messages that wait.
     pub outbox_length: Gauge,
     /// Age of the oldest message that waits.
@@ -285,28 +279,15 @@ impl Metrics {
                 "loadline_config_last_reload_success_timestamp_seconds",
                 "Unix time of the last good read of the config.",
             ),
-            scrape_failures_total: r.counters(
-                "loadline_scrape_failures_total",
-                &["job", "reason"],
-                "Failed scrapes.",
+            source_passes_total: r.counters(
+                "loadline_source_passes_total",
+                &["kind", "outcome"],
+                "Passes over sources; outcome is ok, partial or failed.",
             ),
-            scrape_missed_total: r.counters(
-                "loadline_scrape_missed_total",
-                &["job"],
-                "Scrapes that were due while the one before still ran.",
-            ),
-            scrape_bad_lines_total: r.counters(
-                "loadline_scrape_bad_lines_total",
-                &["job", "reason"],
-                "Exposition lines that could not be read.",
-            ),
-            batches_dropped_total: r.counter(
-                "loadline_batches_dropped_total",
-                "Batches that found the store's queue full.",
-            ),
-            postgres_own_connections: r.gauge(
-                "loadline_postgres_own_connections",
-                "Connections that the Postgres collector holds.",
+            source_slots_missed_total: r.counters(
+                "loadline_source_slots_missed_total",
+                &["kind"],
+                "Slots that passed while the pass before still ran.",
             ),
             store_series: r.gauge("loadline_store_series", "Series in memory."),
             store_samples_appended_total: r
@@ -336,11 +317,6 @@ impl Metrics {
                 &["rule_group"],
                 "Rules that could not be evaluated.",
             ),
-            rule_last_evaluation_series_fetched: r.gauges(
-                "loadline_rule_last_evaluation_series_fetched",
-                &["rule_group"],
-                "Series that the last evaluation read.",
-            ),
             alerts: r.gauges("loadline_alerts", &["state"], "Alert instances."),
             blind: r.gauges(
                 "loadline_blind",
@@ -354,13 +330,18 @@ impl Metrics {
             ),
             notifications_total: r.counters(
                 "loadline_notifications_total",
-                &["integration"],
-                "Messages sent.",
+                &["endpoint"],
+                "Messages delivered.",
             ),
             notifications_failed_total: r.counters(
                 "loadline_notifications_failed_total",
-                &["integration", "reason"],
+                &["endpoint"],
                 "Failed attempts to send.",
+            ),
+            outbox_notices: r.gauges(
+                "loadline_outbox_notices",
+                &["endpoint", "state"],
+                "Notices: enqueued = delivered + folded + dead + pending.",
             ),
             outbox_length: r.gauge("loadline_outbox_length", "Messages that wait."),
             outbox_oldest_seconds: r.gauge(
@@ -397,19 +378,15 @@ mod tests {
         let m = Metrics::new("1.2.3");
         m.outbox_length.set(2.0);
         m.alerts.set_all([(["firing"], 1.0), (["pending"], 0.0)]);
-        m.notifications_failed_total
-            .with(["slack", "a\"b\\c\nd"])
-            .add(3);
-        m.notifications_failed_total
-            .with(["slack", "a\"b\\c\nd"])
-            .inc();
+        m.notifications_failed_total.with(["a\"b\\c\nd"]).add(3);
+        m.notifications_failed_total.with(["a\"b\\c\nd"]).inc();
         m.outbox_oldest_seconds.set(f64::INFINITY);
         let text = m.render();
         let wanted = [
             "# HELP loadline_alerts Alert instances.\n# TYPE loadline_alerts gauge\n\
              loadline_alerts{state=\"firing\"} 1\nloadline_alerts{state=\"pending\"} 0\n",
             "# TYPE loadline_build_info gauge\nloadline_build_info{version=\"1.2.3\"} 1\n",
-            "loadline_notifications_failed_total{integration=\"slack\",reason=\"a\\\"b\\\\c\\nd\"} 4\n",
+            "loadline_notifications_failed_total{endpoint=\"a\\\"b\\\\c\\nd\"} 4\n",
             "loadline_outbox_length 2\n",
             "loadline_outbox_oldest_seconds +Inf\n",
         ];
@@ -438,11 +415,11 @@ mod tests {
     fn label_sets_have_a_bound() {
         let m = Metrics::new("1");
         for i in 0..MOST_LABEL_SETS + 5 {
-            m.scrape_missed_total.with([&i.to_string()]).inc();
+            m.source_slots_missed_total.with([&i.to_string()]).inc();
         }
         let text = m.render();
         assert_eq!(
-            text.matches("loadline_scrape_missed_total{").count(),
+            text.matches("loadline_source_slots_missed_total{").count(),
             MOST_LABEL_SETS
         );
         assert!(text.ends_with("_dropped_total 5\n"), "{text}");

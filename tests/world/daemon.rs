@@ -5,13 +5,15 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use loadline::clock::Clock;
 
 use serde_json::Value;
 
 /// Polls until `check` gives something; panics with `what` after `limit`.
 pub(crate) fn wait_for<T>(what: &str, limit: Duration, mut check: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
+    let start = Clock::system().stopwatch();
     loop {
         if let Some(found) = check() {
             return found;
@@ -116,7 +118,7 @@ impl Home {
 fn shorten(text: &str, factor: u32) -> String {
     let in_key =
         regex::Regex::new(r"((?:keep_firing_for|for|interval|query_offset):\s*)(\w+)").unwrap();
-    let in_range = regex::Regex::new(r"(\[)(\w+)((?::\w*)?\])").unwrap();
+    let in_range = regex::Regex::new(r"(\[)(\d\w*)((?::\w*)?\])").unwrap();
     let divide = |d: &str| {
         let millis = loadline::model::duration::parse(d).unwrap().as_millis() as u64;
         let short = Duration::from_millis(millis / u64::from(factor));
@@ -192,6 +194,7 @@ impl Daemon {
 }
 
 impl Drop for Daemon {
+    #[expect(clippy::print_stderr, reason = "the log explains a failed test")]
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// How the sink answers a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
+pub(crate) enum Answer {
     /// A status code with an empty body.
     Status(u16),
     /// A status code with one more header and a body.
@@ -26,28 +26,28 @@ pub enum Answer {
 
 /// One request as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Received {
-    pub method: String,
-    pub path: String,
+pub(crate) struct Received {
+    pub(crate) method: String,
+    pub(crate) path: String,
     /// Names in lower case.
-    pub headers: BTreeMap<String, String>,
-    pub body: String,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: String,
 }
 
 impl Received {
     /// The body as JSON.
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.body).expect("the body is JSON")
     }
 
     /// A header, empty when absent.
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", String::as_str)
     }
 }
 
 /// The fake receiver.
-pub struct Sink {
+pub(crate) struct Sink {
     address: SocketAddr,
     shared: Arc<Shared>,
     accepting: Option<std::thread::JoinHandle<()>>,
@@ -67,7 +67,7 @@ struct State {
 
 impl Sink {
     /// Listens on a port of the system's choice and answers 200.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
         let address = listener
             .local_addr()
@@ -93,35 +93,35 @@ impl Sink {
     }
 
     /// An address of the sink, e.g. `url("/services/T000/B000/XXXX")`.
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
     /// Answers from now on like this.
-    pub fn answer(&self, usual: Answer) {
+    pub(crate) fn answer(&self, usual: Answer) {
         let mut state = self.shared.lock();
         state.usual = usual;
         state.next.clear();
     }
 
     /// Answers the next requests like this, then as usual.
-    pub fn answer_next(&self, answers: impl IntoIterator<Item = Answer>) {
+    pub(crate) fn answer_next(&self, answers: impl IntoIterator<Item = Answer>) {
         self.shared.lock().next.extend(answers);
     }
 
     /// Everything received so far.
-    pub fn received(&self) -> Vec<Received> {
+    pub(crate) fn received(&self) -> Vec<Received> {
         self.shared.lock().received.clone()
     }
 
     /// Waits until `n` requests have come and returns them all; panics after `patience`.
-    pub fn wait_for(&self, n: usize, patience: Duration) -> Vec<Received> {
+    pub(crate) fn wait_for(&self, n: usize, patience: Duration) -> Vec<Received> {
         self.wait_until(patience, |received| received.len() >= n)
     }
 
     /// Waits until what has come satisfies `is_enough` and returns it all; panics after
     /// `patience`.
-    pub fn wait_until(
+    pub(crate) fn wait_until(
         &self,
         patience: Duration,
         is_enough: impl Fn(&[Received]) -> bool,

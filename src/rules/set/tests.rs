@@ -322,15 +322,15 @@ fn the_config_replaces_a_threshold() {
     for (text, want) in [
         (
             "[db-connections]\nact = 1\n",
-            "loadline.toml: [signs.db-connections]: no rule has this sign; accepted: db-connections-near-limit",
+            "loadline.toml: signs.db-connections: no rule has this sign; accepted: db-connections-near-limit",
         ),
         (
             "[db-connections-near-limit]\nplan = 1\n",
-            "loadline.toml: [signs.db-connections-near-limit]: plan: the sign has no rule of this level; it has act, now",
+            "loadline.toml: signs.db-connections-near-limit: plan: the sign has no rule of this level; it has act, now",
         ),
         (
             "[db-connections-near-limit]\nact = nan\n",
-            "loadline.toml: [signs.db-connections-near-limit]: act: NaN is not a threshold",
+            "loadline.toml: signs.db-connections-near-limit: act: NaN is not a threshold",
         ),
     ] {
         let got = load_files(&files, &overrides(text))

@@ -30,6 +30,8 @@ const STATEMENTS_SIGNAL: &str = "statements";
 pub struct PostgresCollector {
     settings: PostgresSettings,
     target: TargetKey,
+    /// Labels of its series, unless another target observes the same server.
+    own: Labels,
     base: Labels,
     session: Option<Session>,
     /// No connect before this.
@@ -55,10 +57,12 @@ impl PostgresCollector {
         for (name, value) in &settings.labels {
             base.set(name, value);
         }
+        let base = base.build();
         let failure = Failure::new(&settings, ServerState::NotAsked, "");
         Self {
             target: TargetKey(Arc::from(format!("postgres:{instance}"))),
-            base: base.build(),
+            own: base.clone(),
+            base,
             session: None,
             next_connect: None,
             waiting: false,
@@ -100,9 +104,16 @@ impl PostgresCollector {
         &self.status
     }
 
-    /// Leaves metrics of these names to another target that observes the same server.
-    pub fn cede(&mut self, names: BTreeSet<String>) {
+    /// Leaves metrics of these names to another target that observes the same server, and puts
+    /// that target's labels on the rest, so that rules see one server.
+    pub fn cede(&mut self, names: BTreeSet<String>, labels: Option<&Labels>) {
         self.ceded = names;
+        let base = labels.unwrap_or(&self.own);
+        if self.base != *base {
+            self.base = base.clone();
+            // Answers that are kept longer than a pass carry the labels of before.
+            self.answers.clear();
+        }
     }
 
     /// Asks what the selection wants. Never fails: a failed pass is a batch that is not `ok`.
