@@ -295,3 +295,37 @@ fn modifiers_that_make_no_sense_are_refused_though_switched_on() {
         assert!(error.contains(want), "{text}: {error}");
     }
 }
+
+/// Every bound is met at once, with an error that says where.
+#[test]
+fn numbers_and_patterns_beyond_all_bounds_are_refused_with_their_place() {
+    let many = format!("a{{b=~\"{}\"}}", "(x|y)*".repeat(20_000));
+    for (text, want) in [
+        ("a offset 1e999", "1:10: parse error: duration out of range"),
+        ("a offset -1e999", "1:"),
+        ("a[1e999]", "1:3: parse error: duration out of range"),
+        ("a[5m:1e999]", "1:6: parse error: duration out of range"),
+        ("a @ 1e999", "1:5: parse error: timestamp out of bounds"),
+        ("a @ NaN", "1:5: parse error: timestamp out of bounds"),
+        (
+            "a[99999999999999999999y]",
+            "1:3: parse error: bad number or duration",
+        ),
+        ("a[2e6y]", "1:3: parse error:"),
+        (
+            "1 + a{b=~\"((x{1000}){1000}){1000}\"}",
+            "1:10: parse error:",
+        ),
+        (many.as_str(), "1:6: parse error:"),
+    ] {
+        let error = with_everything(text)
+            .expect_err(&text[..20.min(text.len())])
+            .to_string();
+        assert!(
+            error.starts_with(want),
+            "{}: {}",
+            &text[..20.min(text.len())],
+            &error[..200.min(error.len())]
+        );
+    }
+}
