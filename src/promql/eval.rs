@@ -14,7 +14,7 @@ use crate::model::{
     Labels, Matcher, QueryError, Sample, SeriesSource, Timestamp, duration, is_stale_nan,
 };
 
-use super::ast::{At, BinaryOp, Edges, Expr, ExprKind, Length, Selector, Shift, Subquery};
+use super::ast::{At, BinaryOp, Edges, Expr, ExprKind, Length, Selector, Shift, Span, Subquery};
 use super::engine::EngineOptions;
 use super::functions::Func;
 
@@ -56,6 +56,8 @@ pub(crate) struct Evaluation<'q> {
     checked_at: Cell<usize>,
     late: Option<Box<dyn Fn() -> bool>>,
     pub(crate) series_read: usize,
+    /// The metric last said to be no counter, and where; every series of it would say the same.
+    no_counter: RefCell<Option<(Span, String)>>,
 }
 
 /// A series with what a selector reads of it.
@@ -87,6 +89,7 @@ impl<'q> Evaluation<'q> {
             checked_at: Cell::new(0),
             late: options.deadline.as_ref().map(|start| start()),
             series_read: 0,
+            no_counter: RefCell::default(),
         };
         evaluation.load(source, expr, times.start, times.end, false)?;
         Ok(evaluation)
@@ -521,9 +524,14 @@ impl<'q> Evaluation<'q> {
 /// True when metric name, type and unit are the same throughout, so that label sets stay different
 /// without them.
 fn one_metric<'l>(mut all: impl Iterator<Item = &'l Labels>) -> bool {
+    // Few labels start like this; the others are not compared with three names each.
+    fn metadata(labels: &Labels) -> impl Iterator<Item = (&str, &str)> {
+        labels
+            .iter()
+            .filter(|(n, _)| n.starts_with("__") && METADATA.contains(n))
+    }
     let Some(first) = all.next() else { return true };
-    let metadata = METADATA.map(|n| first.get(n));
-    all.all(|l| METADATA.map(|n| l.get(n)) == metadata)
+    all.all(|l| metadata(l).eq(metadata(first)))
 }
 
 /// Elements up to `to`.

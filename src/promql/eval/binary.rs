@@ -58,7 +58,7 @@ impl Evaluation<'_> {
         scalar_left: bool,
     ) -> Eval<Vector> {
         let drops = changes_meaning(b.op) || b.returns_bool;
-        let one = one_metric(vector.iter().map(|e| &e.labels));
+        let one = !drops || one_metric(vector.iter().map(|e| &e.labels));
         let mut out = Vec::with_capacity(vector.len());
         let number = Point::Float(scalar);
         for mut element in vector {
@@ -77,11 +77,7 @@ impl Evaluation<'_> {
             }
             out.push(element);
         }
-        if drops && !one {
-            self.unique(out)
-        } else {
-            Ok(out)
-        }
+        if !one { self.unique(out) } else { Ok(out) }
     }
 
     fn matched(&self, b: &Binary, span: Span, left: &[Element], right: &[Element]) -> Eval<Vector> {

@@ -1,7 +1,7 @@
 //! Finding elements with equal labels, some of them left out.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hasher};
+use std::hash::{BuildHasherDefault, DefaultHasher, Hasher};
 
 use crate::model::Labels;
 use crate::model::labels::NAME;
@@ -72,43 +72,72 @@ impl Key<'_> {
 #[derive(Debug)]
 pub(crate) struct Groups<'a> {
     key: Key<'a>,
-    by_hash: HashMap<u64, Vec<usize>>,
-    first: Vec<Labels>,
+    /// The newest group of each hash.
+    by_hash: HashMap<u64, usize, BuildHasherDefault<AsIs>>,
+    /// Labels of the first member, and the group before with the same hash.
+    first: Vec<(Labels, Option<usize>)>,
+}
+
+/// Takes a number that is a hash already.
+#[derive(Debug, Default)]
+struct AsIs(u64);
+
+impl Hasher for AsIs {
+    fn write(&mut self, bytes: &[u8]) {
+        for b in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*b);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 impl<'a> Groups<'a> {
     pub(crate) fn new(key: Key<'a>) -> Self {
         Groups {
             key,
-            by_hash: HashMap::new(),
+            by_hash: HashMap::default(),
             first: Vec::new(),
         }
     }
 
     pub(crate) fn find(&self, labels: &Labels) -> Option<usize> {
-        self.by_hash
-            .get(&self.key.hash(labels))?
-            .iter()
-            .copied()
-            .find(|i| self.key.same(&self.first[*i], labels))
+        self.find_hashed(labels, self.key.hash(labels))
+    }
+
+    fn find_hashed(&self, labels: &Labels, hash: u64) -> Option<usize> {
+        let mut next = self.by_hash.get(&hash).copied();
+        while let Some(i) = next {
+            let (first, before) = &self.first[i];
+            if self.key.same(first, labels) {
+                return Some(i);
+            }
+            next = *before;
+        }
+        None
     }
 
     /// The group's number, and true when `labels` are its first.
     pub(crate) fn insert(&mut self, labels: &Labels) -> (usize, bool) {
-        let slot = self.by_hash.entry(self.key.hash(labels)).or_default();
-        let (key, first) = (self.key, &self.first);
-        if let Some(i) = slot.iter().copied().find(|i| key.same(&first[*i], labels)) {
+        let hash = self.key.hash(labels);
+        if let Some(i) = self.find_hashed(labels, hash) {
             return (i, false);
         }
         let i = self.first.len();
-        slot.push(i);
-        self.first.push(labels.clone());
+        let before = self.by_hash.insert(hash, i);
+        self.first.push((labels.clone(), before));
         (i, true)
     }
 
     /// Labels of the group's first member.
     pub(crate) fn first(&self, group: usize) -> &Labels {
-        &self.first[group]
+        &self.first[group].0
     }
 }
 

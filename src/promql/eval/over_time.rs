@@ -225,8 +225,16 @@ impl Evaluation<'_> {
         let counter = ["_total", "_sum", "_count", "_bucket"]
             .iter()
             .any(|end| name.ends_with(end));
+        if name.is_empty() || counter {
+            return;
+        }
+        let said = |n: &(Span, String)| n.0 == span && n.1 == name;
+        if self.no_counter.borrow().as_ref().is_some_and(said) {
+            return;
+        }
         let declared = matches!(labels.get("__type__"), "counter" | "histogram");
-        if !name.is_empty() && !counter && !declared {
+        if !declared {
+            *self.no_counter.borrow_mut() = Some((span, name.to_owned()));
             self.notes.info(
                 span,
                 &format!(
