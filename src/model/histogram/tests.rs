@@ -127,6 +127,12 @@ fn text_leaves_empty_buckets_out() {
         h.to_string(),
         "{count:6, sum:1e+21, [-2,-1):2, [-0.001,0.001]:1, (0.5,1]:1, (2,4]:2}"
     );
+    let mut h = custom(&[-5.0, -1.0], &[1.0, 2.0, 3e6]);
+    h.sum = 0.00002;
+    assert_eq!(
+        h.to_string(),
+        "{count:3.000003e+06, sum:2e-05, [-Inf,-5]:1, (-5,-1]:2, (-1,+Inf]:3e+06}"
+    );
 }
 
 #[test]

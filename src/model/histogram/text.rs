@@ -19,9 +19,14 @@ impl fmt::Display for Histogram {
             count,
         } in self.buckets()
         {
-            let zero = !self.is_custom() && lower <= 0.0 && upper >= 0.0;
-            let open = if zero || lower < 0.0 { '[' } else { '(' };
-            let close = if zero || upper > 0.0 { ']' } else { ')' };
+            let (from, to) = if self.is_custom() {
+                (lower == f64::NEG_INFINITY, true)
+            } else {
+                let zero = lower <= 0.0 && upper >= 0.0;
+                (zero || lower < 0.0, zero || upper > 0.0)
+            };
+            let open = if from { '[' } else { '(' };
+            let close = if to { ']' } else { ')' };
             let (lower, upper) = (number(lower), number(upper));
             write!(f, ", {open}{lower},{upper}{close}:{}", number(count))?;
         }
@@ -29,7 +34,7 @@ impl fmt::Display for Histogram {
     }
 }
 
-/// The shortest text that reads back, with an exponent below 1e-4 and from 1e21 on.
+/// The shortest text that reads back, with an exponent below 1e-4 and from 1e6 on, as Go's `%g`.
 fn number(v: f64) -> String {
     if v.is_nan() {
         return "NaN".to_owned();
@@ -37,7 +42,7 @@ fn number(v: f64) -> String {
     if v.is_infinite() {
         return if v > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
     }
-    if v == 0.0 || (1e-4..1e21).contains(&v.abs()) {
+    if v == 0.0 || (1e-4..1e6).contains(&v.abs()) {
         return v.to_string();
     }
     let text = format!("{v:e}");

@@ -9,7 +9,6 @@ use super::super::functions::histogram_rate::{self, Changes, Remark};
 use super::super::functions::{Over, aggregate_over_time as over, rate, regression};
 use super::call::arg;
 use super::histogram_total::HistogramTotal;
-use super::notes::for_metric;
 use super::value::{Point, Vector, Window, Windows};
 use super::{Element, Eval, Evaluation, not_a, one_metric};
 
@@ -82,8 +81,9 @@ impl Evaluation<'_> {
                 self.notes.info(
                     span,
                     &format!(
-                        "ignored histograms in a range containing both floats and histograms{}",
-                        for_metric(window.labels.name())
+                        "ignored histograms in a range containing both floats and histograms \
+                         for metric name {:?}",
+                        window.labels.name()
                     ),
                 );
             }

@@ -95,6 +95,14 @@ fn the_conformance_page_says_what_passes() {
     );
 }
 
+/// Cases of our own, all of which pass.
+#[test]
+fn own_scripts_pass() {
+    let text = std::fs::read_to_string(folder().join("own/histograms.test")).unwrap();
+    let result = run("own/histograms.test", &text);
+    assert_eq!((result.passed, result.failed), (9, Vec::new()));
+}
+
 /// Runs a script; the lines that fail.
 fn failing(text: &str) -> Vec<usize> {
     run("here", text)
