@@ -114,6 +114,30 @@ pub(crate) enum TestCommand {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+    /// Run rule tests in promtool's format, and tests of blindness (.toml)
+    Rules(RuleTestArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RuleTestArgs {
+    /// Test files
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Only tests whose name matches; may be given several times
+    #[arg(long, value_name = "REGEX")]
+    pub(crate) run: Vec<String>,
+    /// Show what differs line by line
+    #[arg(long)]
+    pub(crate) diff: bool,
+    /// Also write the results as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+    /// Also print all series of each test as they were at its end
+    #[arg(long)]
+    pub(crate) debug: bool,
+    /// Take keys that Prometheus does not know, in test files and rule files
+    #[arg(long)]
+    pub(crate) ignore_unknown_fields: bool,
 }
 
 #[derive(Debug, Subcommand)]
