@@ -100,7 +100,11 @@ pub(super) fn read(name: &str, text: &str, ignore_unknown: bool) -> Result<TestF
     };
     match file {
         Some(file) if reader.problems.is_empty() => Ok(file),
-        _ => Err(Problems(reader.problems)),
+        _ => {
+            let mut problems = reader.problems;
+            problems.sort_by_key(|p| p.position);
+            Err(Problems(problems))
+        }
     }
 }
 
@@ -494,9 +498,9 @@ tests:
             "t.yml:2:22: evaluation_interval: invalid duration",
             "t.yml:3:1: unknown key \"fuzzy\" in a rule test file; accepted: rule_files,",
             "t.yml:4:26: group name repeated in evaluation order: a",
-            "t.yml:7:19: unknown key \"alertnam\" in an item of alert_rule_test",
-            "t.yml:10:26: value must be a number",
-            "t.yml:10:40: value must be a number",
+            "t.yml:7:21: unknown key \"alertnam\" in an item of alert_rule_test",
+            "t.yml:10:27: value must be a number",
+            "t.yml:10:41: value must be a number",
             "t.yml:11:17: input_series must be a list, not a mapping",
         ] {
             assert!(got.contains(want), "{want}\nis not in\n{got}");

@@ -160,7 +160,7 @@ fn a_rule_that_fails_ends_the_test() {
 ";
     let got = failures(&run_over(rules, "", tests));
     assert!(
-        got.starts_with("t.yml:4:3:\nrule: r, time: 1m, err: "),
+        got.starts_with("t.yml:5:3:\nrule: r, time: 1m, err: "),
         "{got}"
     );
     assert!(!got.contains("alertname"), "{got}");
@@ -298,7 +298,7 @@ fn junit_escapes_and_counts() {
     for want in [
         "<testsuite name=\"t.yml\" tests=\"2\" failures=\"1\" errors=\"0\" skipped=\"0\" \
          timestamp=\"1970-01-01T00:00:00.000\">",
-        "<testcase name=\"a&lt;b\">\n\t\t\t<failure>t.yml:4:3:\nname: a&lt;b,\nexpr: ",
+        "<testcase name=\"a&lt;b\">\n\t\t\t<failure>t.yml:5:36:\nname: a&lt;b,\nexpr: ",
         "<testsuite name=\"u.yml\" tests=\"1\" failures=\"0\" errors=\"1\"",
         "<error>u.yml:1:1: unknown key &quot;nope&quot;",
     ] {
