@@ -92,7 +92,7 @@ fn differences(command: &str) -> Vec<(String, String, String)> {
     mine.collect()
 }
 
-/// Compares the verdicts on every file with promtool's; prints the table.
+/// Compares the verdicts on every file with promtool's.
 fn compare(command: &str, files: &[String], also_cases: bool) {
     let mut listed = differences(command);
     let mut wrong = Vec::new();
@@ -100,7 +100,6 @@ fn compare(command: &str, files: &[String], also_cases: bool) {
         let arguments = [command, "rules", file];
         let (ours, our_text) = verdict(env!("CARGO_BIN_EXE_loadline"), &arguments);
         let (theirs, their_text) = verdict("promtool", &arguments);
-        println!("{command} {file}: loadline {ours}, promtool {theirs}");
         let entry = (file.clone(), ours.to_owned(), theirs.to_owned());
         if let Some(i) = listed.iter().position(|l| *l == entry) {
             listed.remove(i);
@@ -274,4 +273,33 @@ fn a_check_counts_rules_and_names_what_is_wrong() {
     );
     assert!(text.contains("  SUCCESS: 5 rules found\n"), "{text}");
     assert_eq!(loadline(&["check", "rules"]).0, Some(0));
+}
+
+/// The code blocks of one language in a page.
+fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
+    let open = format!("```{language}\n");
+    let rest = page.split(&open).skip(1);
+    rest.map(|r| r.split("```").next().unwrap()).collect()
+}
+
+#[test]
+fn the_examples_of_the_page_pass() {
+    let page = std::fs::read_to_string(root().join("docs/rules.md")).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let yaml = blocks(&page, "yaml");
+    let toml = blocks(&page, "toml");
+    let [rules, test] = yaml.as_slice() else {
+        panic!("{} blocks", yaml.len());
+    };
+    for (name, text) in [("disk.yml", rules), ("t.yml", test), ("t.toml", &toml[0])] {
+        std::fs::write(dir.path().join(name), text).unwrap();
+    }
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    assert_eq!(loadline(&["check", "rules", &path("disk.yml")]).0, Some(0));
+    let (code, text) = loadline(&["test", "rules", &path("t.yml"), &path("t.toml")]);
+    assert_eq!(code, Some(0), "{text}");
+    assert_eq!(
+        verdict("promtool", &["test", "rules", &path("t.yml")]).0,
+        "pass"
+    );
 }
