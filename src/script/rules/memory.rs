@@ -1,5 +1,6 @@
 //! The series of one test: those given, up to the time that has come, and those the rules write.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
 
@@ -50,16 +51,25 @@ impl Memory {
         ahead.retain(|(_, points)| !points.is_empty());
     }
 
-    /// Takes what a rule wrote.
-    pub(super) fn write(&self, written: &Written) {
+    /// Takes what a rule wrote. A sample that is older than the last one of its series, or another
+    /// one of its time, is left out; the first such series is returned with the reason.
+    pub(super) fn write(&self, written: &Written) -> Option<(Labels, &'static str)> {
         let mut kept = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let at = written.at.millis();
+        let mut refused = None;
+        for (labels, value) in &written.samples {
+            let why = refusal(of(&mut kept.series, labels), at, *value);
+            if let (None, Some(why)) = (&refused, why) {
+                refused = Some((labels.clone(), why));
+            }
+        }
         for (labels, value) in &written.samples {
             append(of(&mut kept.series, labels), at, Point::Float(*value));
         }
         for labels in &written.stale {
             append(of(&mut kept.series, labels), at, Point::Float(stale_nan()));
         }
+        refused
     }
 
     /// Everything kept, one series a block, for people.
@@ -150,6 +160,20 @@ fn of<'a>(
     named.entry(labels.clone()).or_default()
 }
 
+/// Why Prometheus's storage refuses a rule's sample, which fails the rule.
+fn refusal(points: &Points, t: i64, value: f64) -> Option<&'static str> {
+    let (last, point) = points.last()?;
+    let same = match point {
+        Point::Float(v) => v.to_bits() == value.to_bits(),
+        Point::Histogram(_) => false,
+    };
+    match last.cmp(&t) {
+        Ordering::Less => None,
+        Ordering::Equal => (!same).then_some("duplicate sample for timestamp"),
+        Ordering::Greater => Some("out of order sample"),
+    }
+}
+
 /// Appends a sample that is newer than the last one; another one is dropped.
 fn append(points: &mut Points, t: i64, point: Point) {
     if points.last().is_some_and(|(last, _)| *last >= t) {
@@ -236,9 +260,15 @@ mod tests {
             samples: vec![(m.clone(), v)],
             stale: Vec::new(),
         };
-        memory.write(&written(60, 9.0));
-        memory.write(&written(70, 7.0));
-        memory.write(&written(50, 5.0));
+        for (t, v, want) in [
+            (60, 2.0, None),
+            (60, 9.0, Some("duplicate sample for timestamp")),
+            (70, 7.0, None),
+            (50, 5.0, Some("out of order sample")),
+        ] {
+            let refused = memory.write(&written(t, v));
+            assert_eq!(refused, want.map(|why| (m.clone(), why)), "{t} {v}");
+        }
         memory.reveal(Timestamp(1000));
         assert_eq!(
             values(&memory, "m"),

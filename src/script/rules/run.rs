@@ -1,5 +1,6 @@
 //! One test: series come with time, the groups are evaluated, alerts and expressions compared.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -145,21 +146,30 @@ impl Run<'_> {
         memory: &Memory,
         slot: Timestamp,
     ) -> bool {
+        let refused = RefCell::new(Vec::new());
         let ctx = EvalContext {
             external_labels: &self.test.external_labels,
             external_url: &self.test.external_url,
             missing: Missing::Resolve,
             warm: true,
             history_since: Timestamp(i64::MIN),
-            write: &|written| memory.write(written),
+            write: &|written| refused.borrow_mut().extend(memory.write(written)),
             elapsed: &|| Duration::ZERO,
             known: None,
         };
+        let time = duration::format(slot.since(self.test.start));
         let mut failed = Vec::new();
         for group in groups {
             let outcome = group.evaluate(engine, slot, &ctx);
-            for (rule, error) in outcome.errors {
-                let time = duration::format(slot.since(self.test.start));
+            let refused = refused.take().into_iter();
+            let refused = refused.map(|(labels, why)| (rule_name(&labels), why.to_owned()));
+            let mut errors: Vec<(String, String)> =
+                outcome.errors.into_iter().chain(refused).collect();
+            errors.sort_by_key(|(rule, _)| {
+                let rules = group.rules();
+                rules.iter().position(|r| r.spec().name == *rule)
+            });
+            for (rule, error) in errors {
                 failed.push(format!("rule: {rule}, time: {time}, err: {error}"));
             }
         }
@@ -226,6 +236,14 @@ impl Run<'_> {
         } else {
             format!("name: {},\n", self.test.name)
         }
+    }
+}
+
+/// The name of the rule that wrote a series.
+fn rule_name(labels: &Labels) -> String {
+    match labels.name() {
+        "ALERTS" | "ALERTS_FOR_STATE" => labels.get("alertname").to_owned(),
+        name => name.to_owned(),
     }
 }
 
