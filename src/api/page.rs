@@ -35,6 +35,7 @@ fn render(s: &Snapshot) -> String {
     let mut out = format!(
         "<!doctype html><html lang=en><head><meta charset=utf-8>\
          <meta name=viewport content='width=device-width,initial-scale=1'>\
+         <meta http-equiv=refresh content=15>\
          <title>loadline</title><style>{STYLE}</style></head><body><h1>loadline</h1>"
     );
     out.push_str("<h2>Next step</h2>");
@@ -82,7 +83,7 @@ fn render(s: &Snapshot) -> String {
         out.push_str("</table>");
     }
     out.push_str(&format!(
-        "<p><small>loadline {} at {} (UTC) · {} series, {} samples in memory · {} messages \
+        "<p><small>loadline {} at {} (UTC) · {} series, {} samples in memory · messages: {} \
          delivered, {} waiting</small></p></body></html>",
         escape(&s.version),
         s.at,
@@ -108,8 +109,13 @@ fn bottleneck(out: &mut String, system: &str, b: &Bottleneck, s: &Snapshot) {
     out.push_str(&format!("{} ({}{since})</p>", escape(&b.title), b.level));
     match &b.verdict {
         Verdict::Step(r) => {
+            let unless = if r.unless_in_place {
+                " <small>(unless already in place)</small>"
+            } else {
+                ""
+            };
             out.push_str(&format!(
-                "<h3>{}</h3><p>{}</p>",
+                "<h3>{}{unless}</h3><p>{}</p>",
                 escape(&r.step.title),
                 escape(&r.why)
             ));
@@ -175,4 +181,73 @@ fn escape(text: &str) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::{Blind, MessageBooks, SourceView};
+    use crate::model::{Labels, Timestamp};
+
+    fn snapshot() -> Snapshot {
+        Snapshot {
+            at: Timestamp::from_secs(1_800_000_000),
+            version: "1".to_owned(),
+            started: Timestamp::from_secs(1_800_000_000),
+            ready: true,
+            brief: false,
+            sources: Vec::new(),
+            blind: Vec::new(),
+            groups: Vec::new(),
+            alerts: Vec::new(),
+            signs: Vec::new(),
+            decisions: Vec::new(),
+            steps: Vec::new(),
+            messages: MessageBooks::default(),
+            series: 0,
+            samples: 0,
+        }
+    }
+
+    #[test]
+    fn a_calm_system_says_so_and_a_starting_one_does_not() {
+        assert!(render(&snapshot()).contains("Nothing to do"));
+        let starting = Snapshot {
+            ready: false,
+            ..snapshot()
+        };
+        let page = render(&starting);
+        assert!(page.contains("Starting") && !page.contains("Nothing to do"));
+    }
+
+    #[test]
+    fn what_targets_and_servers_say_cannot_become_markup() {
+        let bad = "<script>alert(1)</script>'\"&\u{1b}[31m";
+        let page = render(&Snapshot {
+            sources: vec![SourceView {
+                kind: bad.to_owned(),
+                name: bad.to_owned(),
+                labels: Labels::empty(),
+                health: SourceHealth::Down,
+                detail: bad.to_owned(),
+                fix: None,
+                last: None,
+                seconds: 0.0,
+                samples: 0,
+                missed: 0,
+                interval_seconds: 1.0,
+            }],
+            blind: vec![Blind {
+                what: bad.to_owned(),
+                why: bad.to_owned(),
+                fix: bad.to_owned(),
+            }],
+            ..snapshot()
+        });
+        assert!(
+            !page.contains("<script") && !page.contains('\u{1b}'),
+            "{page}"
+        );
+        assert_eq!(page.matches("&lt;script&gt;").count(), 6);
+    }
 }

@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Next(LookArgs),
     /// Ask the running daemon what it watches and what it said
     Status(StatusArgs),
+    /// Ask the running daemon what each selector of a rule finds
+    Explain(ExplainArgs),
     /// Check files without starting anything
     #[command(subcommand)]
     Check(CheckCommand),
@@ -68,6 +70,9 @@ pub(crate) struct LookArgs {
     /// Address of a running daemon
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
+    /// Look for yourself even where a daemon runs
+    #[arg(long, conflicts_with = "url")]
+    pub(crate) no_daemon: bool,
     /// Output for people or for programs
     #[arg(long, short, value_enum, default_value_t = Output::Human)]
     pub(crate) output: Output,
@@ -75,6 +80,18 @@ pub(crate) struct LookArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct StatusArgs {
+    /// Address of the running daemon
+    #[arg(long, value_name = "URL", default_value = DEFAULT_URL)]
+    pub(crate) url: String,
+    /// Output for people or for programs
+    #[arg(long, short, value_enum, default_value_t = Output::Human)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ExplainArgs {
+    /// Name of a rule
+    pub(crate) rule: String,
     /// Address of the running daemon
     #[arg(long, value_name = "URL", default_value = DEFAULT_URL)]
     pub(crate) url: String,

@@ -37,7 +37,7 @@ pub(crate) fn next(args: &LookArgs) -> anyhow::Result<Exit> {
 
 /// The running daemon's view, else an own look; `None` when the configuration is bad (said).
 fn look(args: &LookArgs) -> anyhow::Result<Option<Snapshot>> {
-    if args.config.is_none() {
+    if args.config.is_none() && !args.no_daemon {
         let url = args.url.as_deref().unwrap_or(DEFAULT_URL);
         match client::snapshot(url) {
             Ok(Asked::Answer(snapshot)) => return Ok(Some(*snapshot)),
