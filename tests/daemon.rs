@@ -193,6 +193,23 @@ fn the_api_answers_as_prometheus_does_and_only_to_this_machine() {
             .unwrap()
             .contains("never_there")
     );
+    let explained = daemon.json("/api/v1/loadline/explain?rule=WaitsForNothing");
+    let selector = &explained["data"][0]["selectors"][0];
+    assert_eq!(
+        (selector["selector"].as_str(), selector["series"].as_u64()),
+        (Some("never_there"), Some(0))
+    );
+    let runs = explained["data"][0]["rule"]["runs"].as_array().unwrap();
+    assert!(!runs.is_empty() && runs.len() <= 10, "{runs:#?}");
+    assert_eq!(
+        daemon.json("/api/v1/loadline/explain?rule=TargetDown")["data"][0]["selectors"][0]["series"],
+        2
+    );
+    let (status, body) = daemon.get("/api/v1/loadline/explain?rule=TargetDow");
+    assert!(
+        status == 404 && body.contains("nearest: TargetDown"),
+        "{body}"
+    );
     let unkept = daemon.json("/api/v1/query?query=up_and_running");
     assert!(
         unkept["warnings"][0].as_str().unwrap().contains("pin"),

@@ -22,6 +22,9 @@ mod migrations;
 /// The Postgres collector reads real servers and names what goes wrong.
 mod postgres;
 
+/// Rule tests and rule files get promtool's verdicts.
+mod rule_scripts;
+
 /// The unit file is accepted by systemd and tightly sandboxed.
 mod service;
 

@@ -41,6 +41,15 @@ impl ApiError {
         }
     }
 
+    /// There is no such thing.
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::NOT_FOUND,
+            kind: "not_found",
+            message: message.into(),
+        }
+    }
+
     /// Too much at once.
     pub(crate) fn busy(message: impl Into<String>) -> Self {
         Self {

@@ -5,6 +5,7 @@
 //! that a web page elsewhere cannot read it by rebinding a name; no answer shows a secret.
 
 mod error;
+mod explain;
 mod page;
 mod prometheus;
 mod router;
@@ -12,6 +13,6 @@ pub mod snapshot;
 
 pub use router::{Shared, router};
 pub use snapshot::{
-    Blind, GroupView, MessageBooks, RuleKind, RuleView, Snapshot, SourceHealth, SourceView,
-    StepView,
+    Blind, Explanation, GroupView, MessageBooks, RuleKind, RuleView, RunView, SelectorView,
+    Snapshot, SourceHealth, SourceView, StepView,
 };

@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::sync::{Semaphore, watch};
 
 use super::error::ApiError;
-use super::{Snapshot, page, prometheus};
+use super::{Snapshot, explain, page, prometheus};
 use crate::model::Querier;
 
 /// What handlers may read.
@@ -27,6 +27,8 @@ pub struct Shared {
     pub querier: Arc<dyn Querier>,
     /// Time.
     pub clock: crate::clock::Clock,
+    /// Metric names that some source shows, kept or not.
+    pub names: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
     /// Queries at once; more are refused so that rules are never late.
     pub queries: Arc<Semaphore>,
 }
@@ -46,6 +48,7 @@ pub fn router(shared: Shared) -> Router {
         .route("/api/v1/status/buildinfo", get(prometheus::buildinfo))
         .route("/api/v1/loadline/status", get(status))
         .route("/api/v1/loadline/next", get(next_step))
+        .route("/api/v1/loadline/explain", get(explain::explain))
         .route("/api/v1/loadline/signs", get(signs))
         .route("/api/v1/loadline/steps", get(steps))
         .fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") })

@@ -147,6 +147,50 @@ pub struct RuleView {
     pub health: String,
     /// Why it is not ok.
     pub last_error: Option<String>,
+    /// Its last runs, newest first.
+    pub runs: Vec<RunView>,
+}
+
+/// One run of a rule.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunView {
+    /// The slot.
+    pub at: Timestamp,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+    /// Series that were read.
+    pub series: usize,
+    /// Elements that the expression returned.
+    pub samples: usize,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// What the engine remarked.
+    pub warnings: Vec<String>,
+}
+
+/// What the selectors of one rule find.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// Key of the group.
+    pub group: String,
+    /// The rule as it stands.
+    pub rule: RuleView,
+    /// Each selector of its expression, in order.
+    pub selectors: Vec<SelectorView>,
+}
+
+/// What one selector finds now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SelectorView {
+    /// The selector.
+    pub selector: String,
+    /// Series it selects now.
+    pub series: usize,
+    /// Series of the same metric name, whatever their labels.
+    pub of_that_name: usize,
+    /// Existing metric names that look like the one asked for, nearest first; empty when the
+    /// name exists.
+    pub nearest: Vec<String>,
 }
 
 /// What is known of one step.

@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Next(LookArgs),
     /// Ask the running daemon what it watches and what it said
     Status(StatusArgs),
+    /// Ask the running daemon what each selector of a rule finds
+    Explain(ExplainArgs),
     /// Check files without starting anything
     #[command(subcommand)]
     Check(CheckCommand),
@@ -86,6 +88,18 @@ pub(crate) struct StatusArgs {
     pub(crate) output: Output,
 }
 
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ExplainArgs {
+    /// Name of a rule
+    pub(crate) rule: String,
+    /// Address of the running daemon
+    #[arg(long, value_name = "URL", default_value = DEFAULT_URL)]
+    pub(crate) url: String,
+    /// Output for people or for programs
+    #[arg(long, short, value_enum, default_value_t = Output::Human)]
+    pub(crate) output: Output,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum CheckCommand {
     /// Check configuration files, and the rules and playbook they name; without a file, what
@@ -117,6 +131,30 @@ pub(crate) enum TestCommand {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+    /// Run rule tests in promtool's format, and tests of blindness (.toml)
+    Rules(RuleTestArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RuleTestArgs {
+    /// Test files
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Only tests whose name matches; may be given several times
+    #[arg(long, value_name = "REGEX")]
+    pub(crate) run: Vec<String>,
+    /// Show what differs line by line
+    #[arg(long)]
+    pub(crate) diff: bool,
+    /// Also write the results as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+    /// Also print all series of each test as they were at its end
+    #[arg(long)]
+    pub(crate) debug: bool,
+    /// Take keys that Prometheus does not know, in test files and rule files
+    #[arg(long)]
+    pub(crate) ignore_unknown_fields: bool,
 }
 
 #[derive(Debug, Subcommand)]

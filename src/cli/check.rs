@@ -20,8 +20,12 @@ pub(crate) fn check(command: &CheckCommand) -> anyhow::Result<Exit> {
             }
         }
         CheckCommand::Rules { files } => {
-            let outcome = daemon::check_rules(files);
-            exit = said(outcome.map(|n| format!("{n} rules are valid")));
+            if files.is_empty() {
+                exit = rules(None);
+            }
+            for file in files {
+                exit = exit.worse(rules(Some(file)));
+            }
         }
         CheckCommand::Playbook { files } => {
             let outcome = daemon::check_playbook(files);
@@ -43,6 +47,33 @@ fn config(file: Option<&Path>) -> Exit {
         format!("{name} is valid: {} rules", plan.rule_count())
     });
     said(outcome)
+}
+
+/// Says of one rule file what promtool says.
+fn rules(file: Option<&Path>) -> Exit {
+    let name = file.map_or_else(
+        || "the shipped rules".to_owned(),
+        |f| f.display().to_string(),
+    );
+    print(&format!("Checking {name}\n"));
+    let exit = match daemon::check_rules(file) {
+        Ok((rules, warnings)) => {
+            for warning in warnings {
+                complain(&format!("  WARNING: {warning}\n"));
+            }
+            print(&format!("  SUCCESS: {rules} rules found\n"));
+            Exit::Ok
+        }
+        Err(Problems(problems)) => {
+            complain("  FAILED:\n");
+            for problem in problems {
+                complain(&format!("    {problem}\n"));
+            }
+            Exit::Failure
+        }
+    };
+    print("\n");
+    exit
 }
 
 fn said(outcome: Result<String, Problems>) -> Exit {

@@ -5,38 +5,59 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use futures_util::StreamExt;
 
-use crate::api::Snapshot;
+use serde::de::DeserializeOwned;
+
+use crate::api::{Explanation, Snapshot};
 
 /// The largest answer that is read.
 const LARGEST_ANSWER: usize = 64 << 20;
 
-/// Why there is no answer.
+/// What came of asking.
 #[derive(Debug)]
-pub(crate) enum Asked {
-    /// The daemon's snapshot.
-    Answer(Box<Snapshot>),
+pub(crate) enum Asked<T> {
+    /// The daemon's answer.
+    Answer(Box<T>),
     /// Nobody listens there.
     Nobody,
 }
 
 /// Fetches the daemon's snapshot.
-pub(crate) fn snapshot(url: &str) -> anyhow::Result<Asked> {
+pub(crate) fn snapshot(url: &str) -> anyhow::Result<Asked<Snapshot>> {
+    ask(url, "/api/v1/loadline/status", &[])
+}
+
+/// Fetches what the selectors of the rules called `rule` find.
+pub(crate) fn explain(url: &str, rule: &str) -> anyhow::Result<Asked<Vec<Explanation>>> {
+    ask(url, "/api/v1/loadline/explain", &[("rule", rule)])
+}
+
+fn ask<T: DeserializeOwned>(
+    url: &str,
+    path: &str,
+    params: &[(&str, &str)],
+) -> anyhow::Result<Asked<T>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the async runtime")?;
-    runtime.block_on(fetch(url))
+    runtime.block_on(fetch(url, path, params))
 }
 
-async fn fetch(url: &str) -> anyhow::Result<Asked> {
-    let url = format!("{}/api/v1/loadline/status", url.trim_end_matches('/'));
+async fn fetch<T: DeserializeOwned>(
+    url: &str,
+    path: &str,
+    params: &[(&str, &str)],
+) -> anyhow::Result<Asked<T>> {
+    let url = format!("{}{path}", url.trim_end_matches('/'));
+    let url = reqwest::Url::parse_with_params(&url, params)
+        .with_context(|| format!("{url} is no address"))?;
     let client = reqwest::Client::builder()
         .timeout(Duration::from_secs(5))
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .build()
         .context("cannot build the HTTP client")?;
-    let response = match client.get(&url).send().await {
+    let response = match client.get(url.clone()).send().await {
         Ok(response) => response,
         Err(e) if e.is_connect() => return Ok(Asked::Nobody),
         Err(e) => return Err(e).with_context(|| format!("no answer from {url}")),
@@ -52,13 +73,18 @@ async fn fetch(url: &str) -> anyhow::Result<Asked> {
         body.extend_from_slice(&chunk);
     }
     if !status.is_success() {
-        bail!("{url} answered {status}: is it loadline?");
+        #[derive(serde::Deserialize)]
+        struct Refusal {
+            error: String,
+        }
+        match serde_json::from_slice::<Refusal>(&body) {
+            Ok(refusal) => bail!("{}", refusal.error),
+            Err(_) => bail!("{url} answered {status}: is it loadline?"),
+        }
     }
-    #[derive(serde::Deserialize)]
-    struct Envelope {
-        data: Snapshot,
-    }
-    let envelope: Envelope = serde_json::from_slice(&body)
+    let envelope: serde_json::Value = serde_json::from_slice(&body)
+        .with_context(|| format!("{url} did not answer as loadline does"))?;
+    let data = T::deserialize(&envelope["data"])
         .with_context(|| format!("{url} did not answer as this version of loadline does"))?;
-    Ok(Asked::Answer(Box::new(envelope.data)))
+    Ok(Asked::Answer(Box::new(data)))
 }

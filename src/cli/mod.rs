@@ -8,6 +8,7 @@ mod args;
 mod check;
 mod client;
 mod config;
+mod explain;
 mod once;
 mod render;
 mod run;
@@ -28,6 +29,7 @@ pub fn main() -> ExitCode {
         Command::Once(once) => once::once(&once),
         Command::Next(next) => once::next(&next),
         Command::Status(status) => status::status(&status),
+        Command::Explain(explain) => explain::explain(&explain),
         Command::Check(check) => check::check(&check),
         Command::Test(test) => test::test(&test),
         Command::Config(config) => config::config(&config),

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 
 use crate::advice::{Bottleneck, Recommendation, SignInstance, Verdict};
-use crate::api::{Snapshot, SourceHealth};
+use crate::api::{Explanation, SelectorView, Snapshot, SourceHealth};
 use crate::config::env;
 use crate::model::{Level, duration};
 
@@ -132,6 +132,55 @@ pub(crate) fn next(s: &Snapshot, style: Style) -> String {
         );
     }
     out
+}
+
+/// What each selector of some rules finds.
+pub(crate) fn explain(explained: &[Explanation], style: Style) -> String {
+    let mut out = String::new();
+    for e in explained {
+        let level = e
+            .rule
+            .labels
+            .get("level")
+            .map(|l| format!(", level {l}"))
+            .unwrap_or_default();
+        heading(
+            &mut out,
+            style,
+            &format!("{}{level}: {}", e.rule.name, e.rule.health),
+        );
+        line(&mut out, 2, 2, "", &format!("in {}", e.group));
+        if let Some(error) = &e.rule.last_error {
+            line(&mut out, 2, 2, "", error);
+        }
+        for s in &e.selectors {
+            line(&mut out, 2, 4, "", &format!("{}: {}", s.selector, found(s)));
+        }
+        if let Some(run) = e.rule.runs.first() {
+            let text = format!(
+                "last run {}: {} series read, {} returned, {:.1} ms",
+                run.at,
+                run.series,
+                run.samples,
+                run.seconds * 1000.0
+            );
+            line(&mut out, 2, 4, "", &text);
+            for warning in &run.warnings {
+                line(&mut out, 4, 6, "", warning);
+            }
+        }
+    }
+    out
+}
+
+fn found(s: &SelectorView) -> String {
+    match (s.series, s.of_that_name) {
+        (0, 0) if s.nearest.is_empty() => "nothing; no source shows this metric".to_owned(),
+        (0, 0) => format!("nothing; the nearest names are {}", s.nearest.join(", ")),
+        (0, n) => format!("nothing, of {n} series of that name: look at the labels"),
+        (n, all) if n == all => format!("{n} series"),
+        (n, all) => format!("{n} of {all} series"),
+    }
 }
 
 fn sign_text(sign: &SignInstance, s: &Snapshot) -> String {

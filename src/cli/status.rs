@@ -14,13 +14,15 @@ pub(crate) fn status(args: &StatusArgs) -> anyhow::Result<Exit> {
             }
             Ok(Exit::Ok)
         }
-        Asked::Nobody => {
-            complain(&format!(
-                "loadline: no daemon answers at {}; start one with `loadline run`, or look once \
-                 with `loadline once`\n",
-                args.url
-            ));
-            Ok(Exit::Failure)
-        }
+        Asked::Nobody => Ok(nobody(&args.url)),
     }
+}
+
+/// Says that no daemon answers, and what to do.
+pub(super) fn nobody(url: &str) -> Exit {
+    complain(&format!(
+        "loadline: no daemon answers at {url}; start one with `loadline run`, or look once with \
+         `loadline once`\n"
+    ));
+    Exit::Failure
 }

@@ -62,6 +62,15 @@ impl Observed {
         reports.values().any(|r| r.names.contains(name))
     }
 
+    /// All names that answering targets expose.
+    pub(crate) fn names(&self) -> BTreeSet<String> {
+        let reports = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        reports
+            .values()
+            .flat_map(|r| r.names.iter().map(|n| n.to_string()))
+            .collect()
+    }
+
     /// Names that exporters report of this machine.
     pub(crate) fn host_names(&self, host: &HostIdentity) -> BTreeSet<Box<str>> {
         let reports = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -10,7 +10,7 @@ use crate::config::{self, Config, Loaded, Places, Shipped};
 use crate::model::selection::Need;
 use crate::model::{Problem, Problems, Selection};
 use crate::promql;
-use crate::rules::{Duplicates, RuleFile, RuleSet, check_promql};
+use crate::rules::{Duplicates, RuleFile, RuleSet, UnknownKeys, check_promql, read_alone};
 
 /// A checked configuration with its rules and playbook.
 #[derive(Clone)]
@@ -203,25 +203,27 @@ pub(crate) fn read(path: &Path) -> Result<(String, String), Problems> {
     }
 }
 
-/// Checks rule files, or the shipped ones when none is given; the number of rules.
-pub fn check_rules(files: &[PathBuf]) -> Result<usize, Problems> {
-    let files: Vec<RuleFile> = if files.is_empty() {
-        as_rule_files(shipped::rule_files(), true).collect()
-    } else {
-        let read = files
-            .iter()
-            .map(|f| read(f))
-            .collect::<Result<Vec<_>, _>>()?;
-        as_rule_files(read, false).collect()
+/// Checks one rule file as promtool does, or the shipped ones together: the number of rules, and
+/// what is worth a warning.
+pub fn check_rules(file: Option<&Path>) -> Result<(usize, Vec<Problem>), Problems> {
+    let (groups, warnings) = match file {
+        Some(path) => {
+            let (name, text) = read(path)?;
+            let file = RuleFile {
+                name,
+                text,
+                shipped: false,
+            };
+            read_alone(&file, UnknownKeys::Refuse, &check_promql)?
+        }
+        None => {
+            let files: Vec<RuleFile> = as_rule_files(shipped::rule_files(), true).collect();
+            let nothing = BTreeMap::new();
+            let set = RuleSet::load(&files, &nothing, "", Duplicates::Refuse, &check_promql)?;
+            (set.groups, set.warnings)
+        }
     };
-    let set = RuleSet::load(
-        &files,
-        &BTreeMap::new(),
-        "",
-        Duplicates::Refuse,
-        &check_promql,
-    )?;
-    Ok(set.groups.iter().map(|g| g.rules.len()).sum())
+    Ok((groups.iter().map(|g| g.rules.len()).sum(), warnings))
 }
 
 /// Checks playbook files on top of the shipped ones; the number of steps.

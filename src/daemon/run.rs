@@ -149,6 +149,7 @@ impl Daemon {
             Arc::clone(&wake),
         ));
         writer.close();
+        let seen = observed.clone();
         let feed = Feed {
             clock: clock.clone(),
             client: client.clone(),
@@ -172,6 +173,10 @@ impl Daemon {
             metrics: Arc::new(move || rendered.render()),
             querier,
             clock: clock.clone(),
+            names: {
+                let (store, observed) = (Arc::clone(&store), seen.clone());
+                Arc::new(move || store.names().into_iter().chain(observed.names()).collect())
+            },
             queries: Arc::new(Semaphore::new(QUERIES)),
         };
         let router = api::router(shared);
@@ -226,7 +231,8 @@ impl Daemon {
             tracing::trace!(%due, why, "next tick");
             tokio::select! {
                 () = tokio::time::sleep(due.since(now).min(LONGEST_SLEEP)) => {}
-                () = self.wake.notified() => {}
+                // Until the first cycle is over a batch may be the one that is waited for.
+                () = self.wake.notified(), if !self.pipeline.ready() => {}
                 Some(error) = self.failed.recv() => return Err(error.into()),
                 told = signals.next() => match told {
                     Told::Stop => return Ok(()),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::advice::{Advised, Detection, Playbook};
-use crate::api::{GroupView, RuleKind, RuleView, StepView};
+use crate::api::{GroupView, RuleKind, RuleView, RunView, StepView};
 use crate::rules::{self, Group, Rule};
 
 /// A rule group with its rules' health.
@@ -48,6 +48,18 @@ fn rule(rule: &Rule) -> RuleView {
         last_error: error.or_else(|| {
             (!missing.is_empty()).then(|| format!("nothing selected by {}", missing.join(", ")))
         }),
+        runs: log.iter().rev().map(run).collect(),
+    }
+}
+
+fn run(run: &rules::Evaluation) -> RunView {
+    RunView {
+        at: run.at,
+        seconds: run.duration.as_secs_f64(),
+        series: run.series_read,
+        samples: run.samples,
+        error: run.error.clone(),
+        warnings: run.warnings.clone(),
     }
 }
 

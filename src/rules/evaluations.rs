@@ -95,7 +95,7 @@ impl Evaluations {
     }
 
     /// The last runs, oldest first, at most [`REMEMBERED`].
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Evaluation> {
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Evaluation> + ExactSizeIterator {
         self.last.iter()
     }
 

@@ -78,6 +78,7 @@ impl Reader<'_> {
         AlertSpec {
             timing,
             annotations: self.templates(&texts, true),
+            written: self.templates(&extras, true),
             value: self.figure(&extras, "loadline_value"),
             limit: self.figure(&extras, "loadline_limit"),
             unit: self.unit(&extras),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::spec::{Checker, ExprInfo, GroupSpec, Inputs, Place, RuleKind, RuleSpec};
 use super::template::Template;
 use super::yaml::{self, Kind, Node};
-use crate::model::{Position, Problem, duration};
+use crate::model::{Position, Problem, Problems, duration};
 
 const GROUP_KEYS: [&str; 6] = [
     "name",
@@ -46,6 +46,15 @@ pub enum Duplicates {
     Warn,
 }
 
+/// What is done with a key that Prometheus does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnknownKeys {
+    /// A problem.
+    Refuse,
+    /// Nothing.
+    Ignore,
+}
+
 /// A file's groups with what was found.
 #[derive(Debug, Default)]
 pub(crate) struct Read {
@@ -54,12 +63,37 @@ pub(crate) struct Read {
     pub(crate) warnings: Vec<Problem>,
 }
 
+/// Reads one file by itself, as Prometheus does: the groups, empty ones included, and warnings.
+/// A rule that stands twice is a warning.
+pub fn read_alone(
+    file: &RuleFile,
+    unknown_keys: UnknownKeys,
+    check: Checker<'_>,
+) -> Result<(Vec<GroupSpec>, Vec<Problem>), Problems> {
+    let read = read_with(file, check, Duplicates::Warn, unknown_keys);
+    if read.problems.is_empty() {
+        Ok((read.groups, read.warnings))
+    } else {
+        Err(Problems(read.problems))
+    }
+}
+
 /// Reads one file; never stops at the first problem unless the text is not YAML.
 pub(crate) fn read(file: &RuleFile, check: Checker<'_>, duplicates: Duplicates) -> Read {
+    read_with(file, check, duplicates, UnknownKeys::Refuse)
+}
+
+fn read_with(
+    file: &RuleFile,
+    check: Checker<'_>,
+    duplicates: Duplicates,
+    unknown_keys: UnknownKeys,
+) -> Read {
     let mut reader = Reader {
         file,
         check,
         duplicates,
+        unknown_keys,
         context: String::new(),
         read: Read::default(),
     };
@@ -85,6 +119,7 @@ pub(super) struct Reader<'a> {
     pub(super) file: &'a RuleFile,
     check: Checker<'a>,
     duplicates: Duplicates,
+    unknown_keys: UnknownKeys,
     context: String,
     read: Read,
 }
@@ -133,6 +168,7 @@ impl Reader<'_> {
                 Some(name) if known.contains(&name) => {
                     found.insert(name, (key, value));
                 }
+                _ if self.unknown_keys == UnknownKeys::Ignore => {}
                 name => {
                     let name = name.unwrap_or("?");
                     let accepted = known.join(", ");

@@ -340,6 +340,14 @@ impl Rule {
                 AlertState::Firing { active_at, .. } => ("firing", active_at),
                 AlertState::Resolved { .. } => continue,
             };
+            // As in Prometheus: a label whose template came out empty stands as it was written.
+            let mut base = labels.to_builder();
+            for (name, template) in &self.spec.labels {
+                if !labels.has(name) {
+                    base.set(name, template.text());
+                }
+            }
+            let labels = base.build();
             let alerts = labels.with(NAME, "ALERTS").with("alertstate", state);
             samples.push((alerts, 1.0));
             let since = labels.with(NAME, "ALERTS_FOR_STATE");

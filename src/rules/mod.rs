@@ -15,14 +15,15 @@ pub mod reload;
 pub mod set;
 pub mod spec;
 pub mod template;
-mod yaml;
+pub(crate) mod yaml;
 
+pub use crate::config::Missing;
 pub use alert::{Alert, AlertState, Change, ChangeKind};
 pub use check::check_promql;
 pub use evaluations::{Evaluation, Evaluations, RuleStatus};
 pub use extras::UNITS;
-pub use file::{Duplicates, RuleFile};
+pub use file::{Duplicates, RuleFile, UnknownKeys, read_alone};
 pub use group::{EvalContext, Group, Outcome, Rule, Written};
 pub use reload::{Reloaded, reload, restore};
 pub use set::RuleSet;
-pub use spec::{Checker, ExprInfo, GroupSpec, Inputs, RuleKind, RuleSpec, Threshold};
+pub use spec::{AlertSpec, Checker, ExprInfo, GroupSpec, Inputs, RuleKind, RuleSpec, Threshold};

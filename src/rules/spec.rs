@@ -162,6 +162,8 @@ pub struct AlertSpec {
     pub timing: super::alert::Timing,
     /// `annotations:` without the `loadline_*` ones.
     pub annotations: BTreeMap<String, Template>,
+    /// The `loadline_*` annotations as written: to Prometheus they are annotations like others.
+    pub written: BTreeMap<String, Template>,
     /// `loadline_value`
     pub value: Option<Figure>,
     /// `loadline_limit`
@@ -199,6 +201,25 @@ pub enum NoData {
     Ok,
     /// Firing: one alert with the rule's own labels.
     Fire,
+}
+
+impl AlertSpec {
+    /// This alert as Prometheus takes it: `loadline_*` annotations are plain annotations and
+    /// mean nothing.
+    #[must_use]
+    pub fn as_prometheus(&self) -> AlertSpec {
+        let mut plain = self.clone();
+        plain.annotations.extend(self.written.clone());
+        AlertSpec {
+            value: None,
+            limit: None,
+            unit: String::new(),
+            clear: None,
+            needs: None,
+            no_data: NoData::default(),
+            ..plain
+        }
+    }
 }
 
 impl RuleSpec {

@@ -55,6 +55,12 @@ impl Node {
         }
     }
 
+    /// True when `text` has this scalar in quotes or as a block: it is a text, whatever it holds.
+    pub(crate) fn is_quoted(&self, text: &str) -> bool {
+        let source = self.span.as_ref().and_then(|s| text.get(s.start..));
+        source.is_some_and(|s| s.starts_with(['\'', '"', '|', '>']))
+    }
+
     /// What the node is, for messages.
     pub(crate) fn what(&self) -> &'static str {
         match self.kind {
@@ -336,6 +342,15 @@ mod tests {
         ] {
             let p = get(&doc, key).position_of(text, offset);
             assert_eq!((p.line, p.column), want, "{key} {offset}");
+        }
+    }
+
+    #[test]
+    fn quotes_are_told() {
+        let text = "a: 1\nb: '1'\nc: \"1\"\nd: .nan\n";
+        let doc = parse(text).unwrap();
+        for (key, want) in [("a", false), ("b", true), ("c", true), ("d", false)] {
+            assert_eq!(get(&doc, key).is_quoted(text), want, "{key}");
         }
     }
 

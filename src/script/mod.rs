@@ -4,4 +4,5 @@
 //! counts as failed, with its line.
 
 pub mod promql;
+pub mod rules;
 pub mod series;

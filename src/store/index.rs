@@ -57,6 +57,11 @@ impl Index {
         Some(id)
     }
 
+    /// Metric names of kept series, sorted.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.by_name.keys().map(String::as_str)
+    }
+
     /// True when a series of this metric name is kept.
     pub(crate) fn has_name(&self, name: &str) -> bool {
         self.by_name.contains_key(name)

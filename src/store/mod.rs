@@ -222,6 +222,11 @@ impl Store {
         }
     }
 
+    /// Metric names of kept series, sorted.
+    pub fn names(&self) -> Vec<String> {
+        self.read().index.names().map(str::to_owned).collect()
+    }
+
     /// Number of kept series.
     pub fn series(&self) -> usize {
         self.read().index.len()

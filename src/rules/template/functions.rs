@@ -145,9 +145,11 @@ pub(super) fn call(f: Function, args: &[Value], world: &mut World<'_>) -> Result
         Function::Le => {
             compare(args).map(|o| Value::Bool(matches!(o, Some(Ordering::Less | Ordering::Equal))))
         }
-        Function::Gt => compare(args).map(|o| Value::Bool(o == Some(Ordering::Greater))),
-        Function::Ge => compare(args)
-            .map(|o| Value::Bool(matches!(o, Some(Ordering::Greater | Ordering::Equal)))),
+        // As in Go: gt is not le, and ge is not lt, also for NaN.
+        Function::Gt => {
+            compare(args).map(|o| Value::Bool(!matches!(o, Some(Ordering::Less | Ordering::Equal))))
+        }
+        Function::Ge => compare(args).map(|o| Value::Bool(o != Some(Ordering::Less))),
         Function::Len => len(one(args)?),
         Function::Index => index(args),
         Function::Slice => slice(args),

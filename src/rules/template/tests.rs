@@ -132,6 +132,18 @@ fn further_forms_expand() {
 }
 
 #[test]
+fn nothing_is_below_nan_and_so_it_is_above_everything() {
+    let text = "{{ lt $value 1.0 }} {{ le $value 1.0 }} {{ gt $value 1.0 }} {{ ge $value 1.0 }}";
+    for (value, want) in [
+        (f64::NAN, "false false true true"),
+        (1.0, "false true false true"),
+        (2.0, "false false true true"),
+    ] {
+        assert_eq!(expand(text, value).as_deref(), Ok(want), "{value}");
+    }
+}
+
+#[test]
 fn what_does_not_parse_is_told_with_its_place() {
     for (text, word, at) in [
         ("a {{ nope }}", "function \"nope\" not defined", 5),
