@@ -55,6 +55,11 @@ impl Labels {
         self.0.iter().map(|(n, v)| (n.as_ref(), v.as_ref()))
     }
 
+    /// Pairs in order of name, to be kept elsewhere without copying the text.
+    pub fn shared(&self) -> &[(Arc<str>, Arc<str>)] {
+        &self.0
+    }
+
     /// Number of labels.
     pub fn len(&self) -> usize {
         self.0.len()

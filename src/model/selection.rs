@@ -1,6 +1,6 @@
 //! Which series are kept.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::labels::NAME;
@@ -27,6 +27,10 @@ pub struct Selection {
     needs: Vec<Need>,
     names: BTreeSet<String>,
     any_name: bool,
+    /// Needs by one label and value that they ask for; what most tells them apart goes first.
+    keyed: BTreeMap<String, BTreeMap<String, Vec<usize>>>,
+    /// Needs that ask for no label by value.
+    unkeyed: Vec<usize>,
 }
 
 impl Selection {
@@ -34,7 +38,20 @@ impl Selection {
     pub fn new(generation: u64, needs: Vec<Need>) -> Self {
         let mut names = BTreeSet::new();
         let mut any_name = false;
-        for need in &needs {
+        let mut keyed: BTreeMap<String, BTreeMap<String, Vec<usize>>> = BTreeMap::new();
+        let mut unkeyed = Vec::new();
+        for (i, need) in needs.iter().enumerate() {
+            let exact = need
+                .matchers
+                .iter()
+                .filter(|m| m.op == MatchOp::Equal && !m.value.is_empty());
+            match exact.max_by_key(|m| m.name != NAME) {
+                Some(m) => {
+                    let values = keyed.entry(m.name.clone()).or_default();
+                    values.entry(m.value.clone()).or_default().push(i);
+                }
+                None => unkeyed.push(i),
+            }
             match need
                 .matchers
                 .iter()
@@ -52,6 +69,8 @@ impl Selection {
             needs,
             names,
             any_name,
+            keyed,
+            unkeyed,
         }
     }
 
@@ -71,22 +90,26 @@ impl Selection {
 
     /// True when somebody reads this series.
     pub fn wants(&self, labels: &Labels) -> bool {
-        self.keep_all
-            || (self.wants_name(labels.name())
-                && self
-                    .needs
-                    .iter()
-                    .any(|n| n.matchers.iter().all(|m| m.matches_labels(labels))))
+        self.keep_all || self.of(labels).next().is_some()
     }
 
     /// The longest window over which somebody reads this series; `None` when nobody does.
     pub fn window(&self, labels: &Labels) -> Option<Duration> {
-        self.needs
-            .iter()
-            .filter(|n| n.matchers.iter().all(|m| m.matches_labels(labels)))
+        self.of(labels)
             .map(|n| n.window)
             .max()
             .or(self.keep_all.then_some(Duration::ZERO))
+    }
+
+    /// Needs that this series satisfies.
+    fn of<'a>(&'a self, labels: &'a Labels) -> impl Iterator<Item = &'a Need> + 'a {
+        self.keyed
+            .iter()
+            .filter_map(|(name, values)| values.get(labels.get(name)))
+            .flatten()
+            .chain(&self.unkeyed)
+            .map(|i| &self.needs[*i])
+            .filter(|n| n.matchers.iter().all(|m| m.matches_labels(labels)))
     }
 
     /// The longest window of all.
