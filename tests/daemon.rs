@@ -215,6 +215,38 @@ fn the_api_answers_as_prometheus_does_and_only_to_this_machine() {
         unkept["warnings"][0].as_str().unwrap().contains("pin"),
         "{unkept:#}"
     );
+    let end = wait_for("a recorded sample", PATIENCE, || {
+        let found = daemon.json("/api/v1/query?query=timestamp(job%3Aup%3Asum)");
+        found["data"]["result"][0]["value"][1]
+            .as_str()?
+            .parse::<f64>()
+            .ok()
+    });
+    let path = format!(
+        "/api/v1/query_range?query=job%3Aup%3Asum&start={}&end={end}&step=1s",
+        end - 2.0
+    );
+    let range = daemon.json(&path);
+    assert_eq!(range["data"]["resultType"], "matrix", "{range:#}");
+    assert!(
+        !range["data"]["result"][0]["values"]
+            .as_array()
+            .unwrap()
+            .is_empty(),
+        "{range:#}"
+    );
+    assert_eq!(
+        daemon
+            .get("/api/v1/query_range?query=up&start=5&end=1&step=1")
+            .0,
+        400
+    );
+    assert_eq!(
+        daemon
+            .get("/api/v1/query_range?query=up&start=1&end=5&step=0")
+            .0,
+        400
+    );
     let (status, body) = daemon.get("/api/v1/query?query=sum(");
     assert_eq!(status, 400, "{body}");
     assert!(body.contains("bad_data") && body.contains("1:5"), "{body}");

@@ -58,7 +58,7 @@ pub(super) async fn explain(
         rules
             .into_iter()
             .map(|(group, rule)| Explanation {
-                selectors: selectors(&rule.expr, shared.querier.as_ref(), &names, at),
+                selectors: selectors(&rule.expr, shared.engine.as_ref(), &names, at),
                 group,
                 rule,
             })

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
@@ -11,7 +12,8 @@ use super::error::ApiError;
 use super::router::{Shared, success};
 use super::snapshot::{RuleKind, SourceHealth};
 use super::{RuleView, Snapshot};
-use crate::model::{Labels, Sample, Timestamp, Value};
+use crate::model::{Answer, Labels, Querier as _, QueryError, Sample, Timestamp, Value, duration};
+use crate::promql::Engine;
 use crate::rules::{Alert, AlertState};
 
 /// `/api/v1/alerts`: pending and firing alerts.
@@ -182,12 +184,47 @@ pub(super) async fn query(
             return ApiError::bad_data("time must be Unix seconds or RFC 3339").into_response();
         }
     };
+    answer(&shared, at, move |engine| engine.instant(&expr, at)).await
+}
+
+/// `/api/v1/query_range`: one expression at every step from start to end.
+pub(super) async fn query_range(
+    State(shared): State<Shared>,
+    Query(params): Query<BTreeMap<String, String>>,
+) -> Response {
+    let time = |key: &str| params.get(key).and_then(|t| parse_time(t));
+    let (Some(expr), Some(start), Some(end)) =
+        (params.get("query").cloned(), time("start"), time("end"))
+    else {
+        return ApiError::bad_data(
+            "query, start and end are needed; times are Unix seconds or RFC 3339",
+        )
+        .into_response();
+    };
+    let Some(step) = params.get("step").and_then(|s| parse_step(s)) else {
+        return ApiError::bad_data("step must be seconds or a duration such as 15s, and over 0")
+            .into_response();
+    };
+    if end < start {
+        return ApiError::bad_data("end must not be before start").into_response();
+    }
+    answer(&shared, end, move |engine| {
+        engine.range(&expr, start, end, step)
+    })
+    .await
+}
+
+/// Runs a query on a thread of its own, as long as there is a place.
+async fn answer(
+    shared: &Shared,
+    at: Timestamp,
+    ask: impl FnOnce(&Engine) -> Result<Answer, QueryError> + Send + 'static,
+) -> Response {
     let Ok(_permit) = Arc::clone(&shared.queries).try_acquire_owned() else {
         return ApiError::busy("too many queries at once; try again").into_response();
     };
-    let querier = Arc::clone(&shared.querier);
-    let answer = tokio::task::spawn_blocking(move || querier.instant(&expr, at)).await;
-    match answer {
+    let engine = Arc::clone(&shared.engine);
+    match tokio::task::spawn_blocking(move || ask(&engine)).await {
         Ok(Ok(answer)) => {
             let mut body = json!({ "status": "success", "data": value(&answer.value, at) });
             if !answer.warnings.is_empty() {
@@ -198,7 +235,7 @@ pub(super) async fn query(
             }
             axum::Json(body).into_response()
         }
-        Ok(Err(crate::model::QueryError::Parse(e))) => ApiError::bad_data(e).into_response(),
+        Ok(Err(QueryError::Parse(e))) => ApiError::bad_data(e).into_response(),
         Ok(Err(e)) => ApiError::execution(e.to_string()).into_response(),
         Err(e) => ApiError::execution(format!("the query failed: {e}")).into_response(),
     }
@@ -252,6 +289,14 @@ fn format_float(v: f64) -> String {
     } else {
         format!("{v}")
     }
+}
+
+fn parse_step(text: &str) -> Option<Duration> {
+    let step = match text.parse::<f64>() {
+        Ok(secs) => Duration::try_from_secs_f64(secs).ok()?,
+        Err(_) => duration::parse(text).ok()?,
+    };
+    (step >= Duration::from_millis(1)).then_some(step)
 }
 
 fn parse_time(text: &str) -> Option<Timestamp> {

@@ -14,7 +14,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::error::ApiError;
 use super::{Snapshot, explain, page, prometheus};
-use crate::model::Querier;
+use crate::promql::Engine;
 
 /// What handlers may read.
 #[derive(Clone)]
@@ -24,7 +24,7 @@ pub struct Shared {
     /// Own metrics in text format 0.0.4.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Answers queries.
-    pub querier: Arc<dyn Querier>,
+    pub engine: Arc<Engine>,
     /// Time.
     pub clock: crate::clock::Clock,
     /// Metric names that some source shows, kept or not.
@@ -44,6 +44,7 @@ pub fn router(shared: Shared) -> Router {
         .route("/api/v1/rules", get(prometheus::rules))
         .route("/api/v1/targets", get(prometheus::targets))
         .route("/api/v1/query", get(prometheus::query))
+        .route("/api/v1/query_range", get(prometheus::query_range))
         .route("/api/v1/status", get(status))
         .route("/api/v1/status/buildinfo", get(prometheus::buildinfo))
         .route("/api/v1/loadline/status", get(status))

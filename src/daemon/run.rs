@@ -23,7 +23,7 @@ use super::{listener, reload};
 use crate::api::{self, Snapshot};
 use crate::clock::Clock;
 use crate::config;
-use crate::model::{Batch, Querier, Selection, TargetKey};
+use crate::model::{Batch, Selection, TargetKey};
 use crate::notify::{Frame, Outbox, RetryPolicy, Routing, Worker, desktop};
 use crate::promql::{Engine, EngineOptions};
 use crate::sources::Client;
@@ -112,7 +112,7 @@ impl Daemon {
         let client = Client::new().map_err(anyhow::Error::msg)?;
         let found = discover::sources(&plan, &client, &clock).await?;
         let store = Arc::new(Store::new(discover::max_series(&plan.config)));
-        let querier: Arc<dyn Querier> = Arc::new(Engine::new(
+        let engine = Arc::new(Engine::new(
             Arc::clone(&store) as _,
             EngineOptions::default(),
         ));
@@ -123,7 +123,7 @@ impl Daemon {
         let observed = Observed::default();
         let rooms = Rooms {
             store: Arc::clone(&store),
-            querier: Arc::clone(&querier),
+            querier: Arc::clone(&engine) as _,
             state: state.clone(),
             clock: clock.clone(),
             observed: observed.clone(),
@@ -171,7 +171,7 @@ impl Daemon {
         let shared = api::Shared {
             snapshot: shown,
             metrics: Arc::new(move || rendered.render()),
-            querier,
+            engine,
             clock: clock.clone(),
             names: {
                 let (store, observed) = (Arc::clone(&store), seen.clone());
