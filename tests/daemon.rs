@@ -359,6 +359,26 @@ fn it_stops_within_ten_seconds_although_a_receiver_hangs() {
 }
 
 #[test]
+fn it_stops_at_once_although_a_target_hangs() {
+    let hung = Sink::start();
+    hung.answer(Answer::Hang);
+    let home = home();
+    let slow = "scrape_interval = \"9s\"\nscrape_timeout = \"9s\"";
+    let quick = "scrape_interval = \"1s\"\nscrape_timeout = \"500ms\"";
+    let config = [QUIET.replace(quick, slow), target("hung", &hung)].concat();
+    let mut daemon = home.start(&config);
+    hung.wait_for(1, PATIENCE);
+    let asked = Clock::system().stopwatch();
+    daemon.signal("TERM");
+    assert!(daemon.ended(Duration::from_secs(10)).success());
+    assert!(
+        asked.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        asked.elapsed()
+    );
+}
+
+#[test]
 fn systemd_hears_of_ready_reload_and_stop() {
     let home = home();
     let path = home.path().join("notify.sock");

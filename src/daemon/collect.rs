@@ -80,13 +80,13 @@ pub(crate) struct Feed {
     pub(crate) metrics: Arc<Metrics>,
 }
 
-/// Runs one source until `stop`, and gives it back.
+/// Runs one source until `stop`; a pass that is under way is given up then.
 pub(crate) async fn run(
     mut source: Source,
     mut schedule: Schedule,
     feed: Feed,
     stop: CancellationToken,
-) -> Source {
+) {
     let key = source.key().clone();
     let mut last = Last::default();
     feed.views.set(key.clone(), source.shown(&schedule, &last));
@@ -100,7 +100,11 @@ pub(crate) async fn run(
         let at = slot.stamp(feed.clock.now());
         let selection = Arc::clone(&feed.selection.borrow());
         let stopwatch = feed.clock.stopwatch();
-        let (same, batch) = source.collect(at, &selection, &feed).await;
+        // Safe to drop: nothing is written before the batch is handed over.
+        let (same, batch) = tokio::select! {
+            () = stop.cancelled() => return,
+            collected = source.collect(at, &selection, &feed) => collected,
+        };
         source = same;
         let Some(batch) = batch else { break };
         let outcome = match (batch.ok, batch.partial) {
@@ -129,7 +133,6 @@ pub(crate) async fn run(
     if let Source::Postgres(collector) = &mut source {
         let _ = tokio::time::timeout(Duration::from_secs(1), collector.close()).await;
     }
-    source
 }
 
 /// How the last pass went.

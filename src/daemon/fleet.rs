@@ -21,7 +21,7 @@ struct Running {
     /// What the source was built from: equal settings are kept over a reload.
     settings: String,
     stop: CancellationToken,
-    task: JoinHandle<Source>,
+    task: JoinHandle<()>,
 }
 
 /// A source that is not running yet.
