@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::observed::Observed;
 use crate::api::{Blind, SourceHealth, SourceView};
 use crate::clock::Clock;
+use crate::config;
 use crate::model::{Batch, Labels, Selection, TargetKey, Timestamp};
 use crate::sources::postgres::{PostgresCollector, ServerRole, ServerState};
 use crate::sources::scrape::Health;
@@ -18,7 +19,8 @@ use crate::telemetry::Metrics;
 
 /// Anything that brings batches.
 pub(crate) enum Source {
-    Host(Box<HostCollector>),
+    /// With its settings, to start it anew should it break.
+    Host(Box<HostCollector>, Arc<config::Host>),
     Postgres(Box<PostgresCollector>),
     Scrape(Box<Target>),
 }
@@ -106,7 +108,7 @@ pub(crate) async fn run(
             collected = source.collect(at, &selection, &feed) => collected,
         };
         source = same;
-        let Some(batch) = batch else { break };
+        let Some(batch) = batch else { continue };
         let outcome = match (batch.ok, batch.partial) {
             (true, false) => "ok",
             (true, true) => "partial",
@@ -146,7 +148,7 @@ pub(crate) struct Last {
 impl Source {
     pub(crate) fn key(&self) -> &TargetKey {
         match self {
-            Source::Host(host) => host.key(),
+            Source::Host(host, _) => host.key(),
             Source::Postgres(postgres) => postgres.target(),
             Source::Scrape(target) => target.key(),
         }
@@ -155,7 +157,7 @@ impl Source {
     /// The word for its kind.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
-            Source::Host(_) => "host",
+            Source::Host(_, _) => "host",
             Source::Postgres(_) => "postgres",
             Source::Scrape(_) => "scrape",
         }
@@ -169,7 +171,7 @@ impl Source {
         feed: &Feed,
     ) -> (Source, Option<Batch>) {
         match self {
-            Source::Host(mut host) => {
+            Source::Host(mut host, settings) => {
                 host.suppress(feed.observed.host_names(&host.identity()));
                 let selection = Arc::clone(selection);
                 // Reading a file system that hangs must not hold an async thread.
@@ -178,11 +180,11 @@ impl Source {
                     (host, batch)
                 });
                 match read.await {
-                    Ok((host, batch)) => (Source::Host(host), Some(batch)),
+                    Ok((host, batch)) => (Source::Host(host, settings), Some(batch)),
                     Err(error) => {
                         tracing::error!(%error, "the host collector broke");
-                        let fresh = HostCollector::new(&crate::config::Host::default());
-                        (Source::Host(Box::new(fresh)), None)
+                        let fresh = HostCollector::new(&settings);
+                        (Source::Host(Box::new(fresh), settings), None)
                     }
                 }
             }
@@ -217,7 +219,7 @@ impl Source {
             interval_seconds: schedule.interval().as_secs_f64(),
         };
         match self {
-            Source::Host(host) => Shown {
+            Source::Host(host, _) => Shown {
                 view: SourceView {
                     health: match (last.at, host.status().error) {
                         (None, _) => SourceHealth::Unknown,

@@ -3,6 +3,7 @@
 //! What must stay true: looking around is brief (under a second), on loopback and local sockets
 //! only, and says what it did not get to see with the line that would fix it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -282,7 +283,7 @@ fn host(config: &Config, seed: u64) -> Ready {
         config.global.scrape_interval.0,
     );
     Ready {
-        source: Source::Host(Box::new(collector)),
+        source: Source::Host(Box::new(collector), Arc::new(config.host.clone())),
         schedule,
         settings: format!("{:?}{:?}", config.host, config.global.scrape_interval),
     }
