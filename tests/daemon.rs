@@ -327,6 +327,28 @@ fn a_reload_takes_all_or_nothing() {
 }
 
 #[test]
+fn a_rotated_password_is_used_after_a_reload() {
+    let good = Sink::start();
+    good.answer(text("a 1\n"));
+    let home = home();
+    let with = |password: &str| {
+        let auth = format!("basic_auth = {{ username = \"u\", password = {password:?} }}\n");
+        [QUIET.to_owned(), target("good", &good), auth].concat()
+    };
+    let daemon = home.start(&with("first"));
+    let sent = |base64: &str| {
+        let want = format!("Basic {base64}");
+        good.wait_until(PATIENCE, |r| {
+            r.last().is_some_and(|m| m.header("authorization") == want)
+        });
+    };
+    sent("dTpmaXJzdA==");
+    home.write("config.toml", &with("second"));
+    daemon.signal("HUP");
+    sent("dTpzZWNvbmQ=");
+}
+
+#[test]
 fn it_stops_within_ten_seconds_although_a_receiver_hangs() {
     let (hung, good) = (Sink::start(), Sink::start());
     hung.answer(Answer::Hang);

@@ -354,3 +354,36 @@ fn a_kill_between_change_and_delivery_loses_nothing() {
         "{books}"
     );
 }
+
+#[test]
+fn a_server_that_stops_answering_is_blind_and_not_resolved() {
+    let (mut full, other, webhook) = (small_cluster(), small_cluster(), Sink::start());
+    let home = Home::new();
+    home.shorten_rules(&["postgres"], FACTOR);
+    let urls = [
+        full.url("loadline", "postgres"),
+        other.url("loadline", "postgres"),
+    ];
+    let daemon = home.start(&config(&urls, None, &webhook, None));
+    daemon.ready();
+    let open = runtime().block_on(full.open_connections(16, "app"));
+    let sign = "db-connections-near-limit";
+    webhook.wait_until(PATIENCE, |r| {
+        messages(r, sign).iter().any(|m| m["status"] == "firing")
+    });
+    full.stop();
+    drop(open);
+    wait_for("the sign to be blind", PATIENCE, || {
+        let signs = daemon.json("/api/v1/loadline/signs");
+        let found = signs["data"]
+            .as_array()?
+            .iter()
+            .find(|s| s["key"]["sign"] == sign)?
+            .clone();
+        (found["blind"] == true).then_some(())
+    });
+    // Longer than every keep_firing_for of these rules, divided.
+    std::thread::sleep(Duration::from_secs(8));
+    let told = messages(&webhook.received(), sign);
+    assert!(told.iter().all(|m| m["status"] == "firing"), "{told:#?}");
+}

@@ -47,7 +47,6 @@ fn a_wrong_config_is_not_tried_again() {
         "Type=notify",
         "Restart=on-failure",
         "RestartPreventExitStatus=78",
-        "ExecStartPre=/usr/bin/loadline check config",
         "DynamicUser=yes",
         "User=loadline",
         "StateDirectory=loadline",

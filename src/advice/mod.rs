@@ -35,7 +35,7 @@ pub use inventory::{Detection, Inventory, StepState};
 pub use ladder::Stage;
 pub use playbook::Playbook;
 pub use scope::scope;
-pub use signs::{SignChange, SignChangeKind, System, diff, instances};
+pub use signs::{SignChange, SignChangeKind, System, carry_since, diff, instances};
 
 use ask::Ask;
 use playbook::guard::Truth;

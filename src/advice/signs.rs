@@ -99,6 +99,19 @@ pub fn instances<'a>(
         .collect()
 }
 
+/// Keeps the start of instances that were there before: when the level that began them is over
+/// and a later one goes on, it is still the same episode.
+pub fn carry_since(
+    before: &BTreeMap<SignKey, SignInstance>,
+    after: &mut BTreeMap<SignKey, SignInstance>,
+) {
+    for (key, instance) in after {
+        if let Some(old) = before.get(key) {
+            instance.since = instance.since.min(old.since);
+        }
+    }
+}
+
 /// What changed from `before` to `after`, in order of key; a level change goes before blindness.
 pub fn diff(
     before: &BTreeMap<SignKey, SignInstance>,
@@ -332,5 +345,18 @@ mod tests {
         ] {
             assert_eq!(host_of(&Labels::from_pairs(labels)), want);
         }
+    }
+
+    #[test]
+    fn an_episode_keeps_its_start_when_the_level_that_began_it_is_over() {
+        let both = [alert("a", "now", 120, &[]), alert("a", "act", 600, &[])];
+        let before = instances(&both, &[]);
+        let mut after = instances(&both[1..], &[]);
+        let since = |m: &BTreeMap<SignKey, SignInstance>| m.values().next().map(|i| i.since);
+        assert_eq!(since(&after), Some(Timestamp::from_secs(600)));
+        carry_since(&before, &mut after);
+        assert_eq!(since(&after), Some(Timestamp::from_secs(120)));
+        let kinds: Vec<_> = diff(&before, &after).into_iter().map(|c| c.kind).collect();
+        assert_eq!(kinds, [SignChangeKind::LevelChanged { from: Level::Now }]);
     }
 }

@@ -55,7 +55,9 @@ fn look(args: &LookArgs) -> anyhow::Result<Option<Snapshot>> {
                 .enable_all()
                 .build()
                 .context("cannot start the async runtime")?;
-            Ok(Some(runtime.block_on(daemon::look_once(plan))?))
+            let seen = runtime.block_on(daemon::look_once(plan));
+            runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+            Ok(Some(seen?))
         }
         Err(problems) => {
             complain(&format!("{problems}\n"));

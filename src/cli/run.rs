@@ -41,6 +41,8 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
         state_dir: args.state_dir.clone(),
         listen: args.listen.clone(),
     };
-    runtime.block_on(daemon::run(plan, options))?;
-    Ok(Exit::Ok)
+    let ended = runtime.block_on(daemon::run(plan, options));
+    // A file system that hangs may hold a thread for good: do not wait for it.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    ended.map(|()| Exit::Ok)
 }

@@ -17,6 +17,9 @@ use crate::sources::scrape::Health;
 use crate::sources::{Client, HostCollector, Schedule, Target};
 use crate::telemetry::Metrics;
 
+/// Sources with longer intervals get a first pass within this time.
+const SOON: Duration = Duration::from_secs(15);
+
 /// Anything that brings batches.
 pub(crate) enum Source {
     /// With its settings, to start it anew should it break.
@@ -92,14 +95,22 @@ pub(crate) async fn run(
     let key = source.key().clone();
     let mut last = Last::default();
     feed.views.set(key.clone(), source.shown(&schedule, &last));
+    let mut early = early_start(&schedule, &key);
     while !stop.is_cancelled() {
-        let slot = schedule.next(feed.clock.now());
-        let wait = slot.at.since(feed.clock.now());
+        let (mut wait, mut missed) = (early.take().unwrap_or_default(), 0);
+        let mut slot = None;
+        if wait.is_zero() {
+            let next = schedule.next(feed.clock.now());
+            wait = next.at.since(feed.clock.now());
+            missed = next.missed;
+            slot = Some(next);
+        }
         tokio::select! {
             () = stop.cancelled() => break,
             () = tokio::time::sleep(wait) => {}
         }
-        let at = slot.stamp(feed.clock.now());
+        let started = feed.clock.now();
+        let at = slot.map_or(started, |s| s.stamp(started));
         let selection = Arc::clone(&feed.selection.borrow());
         let stopwatch = feed.clock.stopwatch();
         // Safe to drop: nothing is written before the batch is handed over.
@@ -121,7 +132,7 @@ pub(crate) async fn run(
         feed.metrics
             .source_slots_missed_total
             .with([source.kind()])
-            .add(slot.missed);
+            .add(missed);
         last = Last {
             at: Some(at),
             seconds: stopwatch.elapsed().as_secs_f64(),
@@ -135,6 +146,14 @@ pub(crate) async fn run(
     if let Source::Postgres(collector) = &mut source {
         let _ = tokio::time::timeout(Duration::from_secs(1), collector.close()).await;
     }
+}
+
+/// A source that is asked rarely is asked once soon after the start, so that no rule waits for
+/// its first slot; spread by its name.
+fn early_start(schedule: &Schedule, key: &TargetKey) -> Option<Duration> {
+    let hash = Labels::from_pairs([("target", &*key.0)]).fingerprint();
+    let soon = SOON.as_millis() as u64;
+    (schedule.interval() > SOON).then(|| Duration::from_millis(hash % soon + 1))
 }
 
 /// How the last pass went.

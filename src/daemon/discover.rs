@@ -42,9 +42,12 @@ pub(crate) struct Found {
 /// Sources of a plan: the configured ones, or those found when there is no config file.
 pub(crate) async fn sources(plan: &Plan, client: &Client, clock: &Clock) -> anyhow::Result<Found> {
     let seed = seed(&plan.config);
-    let mut found = match plan.file {
-        Some(_) => configured(&plan.config, seed)?,
-        None => around(&plan.config, client, clock, seed).await?,
+    // A config that names no target (receivers only, say) watches what is found.
+    let named = !plan.config.postgres.is_empty() || !plan.config.scrape_configs.is_empty();
+    let mut found = if named {
+        configured(&plan.config, seed)?
+    } else {
+        around(&plan.config, client, clock, seed).await?
     };
     if plan.config.host.enabled != Toggle::Off {
         found.sources.insert(0, host(&plan.config, seed));
@@ -104,7 +107,7 @@ fn configured(config: &Config, seed: u64) -> anyhow::Result<Found> {
         let deadline = config.global.scrape_timeout.min(interval).0;
         let settings = PostgresSettings::from_config(entry, deadline)
             .map_err(|e| anyhow::anyhow!("[[postgres]]: {e}"))?;
-        let described = format!("{entry:?}{}", entry.url.expose());
+        let described = format!("{entry:?}{}{deadline:?}", entry.url.expose());
         sources.push(postgres(settings, interval, seed, described));
     }
     for entry in &config.scrape_configs {
@@ -112,7 +115,12 @@ fn configured(config: &Config, seed: u64) -> anyhow::Result<Found> {
             sources.push(scrape(
                 target,
                 seed,
-                format!("{entry:?}{:?}", config.limits),
+                format!(
+                    "{entry:?}{:?}{:?}{}",
+                    config.limits,
+                    config.global.scrape_timeout,
+                    secrets(entry)
+                ),
             ));
         }
     }
@@ -191,6 +199,18 @@ async fn around(
         }
     }
     Ok(found)
+}
+
+/// The secrets of an entry, which its debug text hides: a rotated one makes another target.
+fn secrets(entry: &ScrapeConfig) -> String {
+    let basic = entry.basic_auth.as_ref().and_then(|b| b.password.as_ref());
+    let header = entry
+        .authorization
+        .as_ref()
+        .and_then(|a| a.credentials.as_ref());
+    [basic, header]
+        .map(|s| s.map_or("", |s| s.expose()))
+        .join("\n")
 }
 
 enum Probe {
@@ -285,28 +305,35 @@ fn host(config: &Config, seed: u64) -> Ready {
     Ready {
         source: Source::Host(Box::new(collector), Arc::new(config.host.clone())),
         schedule,
-        settings: format!("{:?}{:?}", config.host, config.global.scrape_interval),
+        settings: hash(&format!(
+            "{:?}{:?}",
+            config.host, config.global.scrape_interval
+        )),
     }
 }
 
 fn postgres(settings: PostgresSettings, interval: Span, seed: u64, described: String) -> Ready {
     let collector = PostgresCollector::new(settings);
-    let hash = crate::model::Labels::from_pairs([("target", &*collector.target().0)]).fingerprint();
+    let phase = hash(&collector.target().0);
     Ready {
         source: Source::Postgres(Box::new(collector)),
-        schedule: Schedule::new(hash ^ seed, interval.0),
-        settings: format!("{described}{interval:?}"),
+        schedule: Schedule::new(phase ^ seed, interval.0),
+        settings: hash(&format!("{described}{interval:?}")),
     }
 }
 
 fn scrape(target: Target, seed: u64, settings: String) -> Ready {
     let schedule = target.schedule(seed);
-    let settings = format!("{settings}{:?}", schedule.interval());
+    let settings = hash(&format!("{settings}{:?}", schedule.interval()));
     Ready {
         source: Source::Scrape(Box::new(target)),
         schedule,
         settings,
     }
+}
+
+fn hash(text: &str) -> u64 {
+    crate::model::Labels::from_pairs([("settings", text)]).fingerprint()
 }
 
 /// How many series fit in the memory budget: what is left after the program itself, at the

@@ -18,8 +18,8 @@ pub(crate) struct Fleet {
 }
 
 struct Running {
-    /// What the source was built from: equal settings are kept over a reload.
-    settings: String,
+    /// A hash of what the source was built from: equal settings are kept over a reload.
+    settings: u64,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -28,8 +28,8 @@ struct Running {
 pub(crate) struct Ready {
     pub(crate) source: Source,
     pub(crate) schedule: Schedule,
-    /// What it was built from, compared over a reload; never shown.
-    pub(crate) settings: String,
+    /// A hash of what it was built from, secrets included.
+    pub(crate) settings: u64,
 }
 
 impl Fleet {

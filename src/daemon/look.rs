@@ -24,8 +24,8 @@ use crate::telemetry::Metrics;
 
 /// Time between the two samples.
 const APART: Duration = Duration::from_secs(2);
-/// Ranges are cut to this, so that both samples lie inside.
-const RANGE: Duration = Duration::from_secs(4);
+/// Ranges are cut to the time between the samples and this, so that both lie inside.
+const MARGIN: Duration = Duration::from_secs(1);
 /// Rules that read further back than this cannot be judged from two samples.
 const NEEDS_HISTORY: Duration = Duration::from_secs(3600);
 
@@ -35,8 +35,6 @@ pub async fn look_once(plan: Plan) -> anyhow::Result<Snapshot> {
     let started = clock.now();
     let client = Client::new().map_err(anyhow::Error::msg)?;
     let found = discover::sources(&plan, &client, &clock).await?;
-    let (specs, mut blind) = brief(&plan);
-    blind.extend(found.blind.iter().cloned());
     let (batches, _) = tokio::sync::mpsc::channel(1);
     let selection = Arc::new(plan.selection(1));
     let (_keep, selected) = tokio::sync::watch::channel(Arc::clone(&selection));
@@ -68,6 +66,9 @@ pub async fn look_once(plan: Plan) -> anyhow::Result<Snapshot> {
     tokio::time::sleep((first + APART).since(clock.now())).await;
     let second = clock.now();
     let seen = pass(seen, second, &selection, &feed, &store).await;
+    // Slow targets make it more than 2 s.
+    let (specs, mut blind) = brief(&plan, second.since(first) + MARGIN);
+    blind.extend(found.blind.iter().cloned());
     let shown: Vec<_> = seen
         .iter()
         .map(|(r, last)| r.source.shown(&r.schedule, last))
@@ -75,7 +76,7 @@ pub async fn look_once(plan: Plan) -> anyhow::Result<Snapshot> {
 
     let (judged, keep, same) = (clock.clone(), Arc::clone(&store), plan.clone());
     let (groups, advised) =
-        tokio::task::spawn_blocking(move || judge(&same, specs, &keep, &judged))
+        tokio::task::spawn_blocking(move || judge(&same, specs, &keep, &judged, second))
             .await
             .context("the evaluation broke")?;
     let alerts: Vec<Alert> = groups.iter().flat_map(Group::alerts).cloned().collect();
@@ -151,7 +152,7 @@ async fn pass(
 }
 
 /// The rules without their durations and with short ranges, and what cannot be judged so.
-fn brief(plan: &Plan) -> (Vec<GroupSpec>, Vec<Blind>) {
+fn brief(plan: &Plan, range: Duration) -> (Vec<GroupSpec>, Vec<Blind>) {
     let mut blind = Vec::new();
     let mut specs = Vec::new();
     for group in &plan.rules.groups {
@@ -169,7 +170,7 @@ fn brief(plan: &Plan) -> (Vec<GroupSpec>, Vec<Blind>) {
         });
         for rule in &mut group.rules {
             if let Ok(expr) = promql::parse(&rule.expr) {
-                rule.expr = promql::shorten_ranges(&expr, RANGE).to_string();
+                rule.expr = promql::shorten_ranges(&expr, range).to_string();
             }
             if let RuleKind::Alert(alert) = &mut rule.kind {
                 alert.timing.hold = Duration::ZERO;
@@ -186,8 +187,8 @@ fn judge(
     specs: Vec<GroupSpec>,
     store: &Arc<Store>,
     clock: &Clock,
+    at: Timestamp,
 ) -> (Vec<Group>, Vec<Advised>) {
-    let at = clock.now();
     let querier = Engine::new(Arc::clone(store) as _, EngineOptions::default());
     let stopwatch = clock.stopwatch();
     let config = &plan.config;

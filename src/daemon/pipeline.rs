@@ -22,6 +22,12 @@ use crate::telemetry::Metrics;
 /// repeats.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
 
+/// How long messages wait for the first advice after a start.
+const FIRST_ADVICE: Duration = Duration::from_secs(60);
+
+/// How long delivered and given-up messages are kept.
+const KEEP_MESSAGES: Duration = Duration::from_secs(30 * 86_400);
+
 /// What a tick did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Tick {
@@ -98,7 +104,27 @@ impl Pipeline {
             .map(|a| rules::group::end(a, now))
             .collect();
         pipeline.commit_all(gone, now).await?;
+        pipeline.keep_rows(now).await?;
         Ok(pipeline)
+    }
+
+    /// Writes every alert under its group of today and forgets the rows of groups that are gone.
+    async fn keep_rows(&mut self, now: Timestamp) -> anyhow::Result<()> {
+        let all: Vec<Change> = self
+            .groups
+            .iter()
+            .flat_map(Group::alerts)
+            .map(|alert| Change {
+                kind: ChangeKind::Renewed,
+                alert: alert.clone(),
+            })
+            .collect();
+        let names: Vec<String> = self.groups.iter().map(|g| g.spec().key()).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        // The new rows first: a kill in between leaves an alert twice, never not at all.
+        self.commit_all(all, now).await?;
+        self.rooms.state.retain_groups(&names).await?;
+        Ok(())
     }
 
     /// Takes over another plan: unchanged groups run on, alerts of rules that are gone end.
@@ -121,20 +147,7 @@ impl Pipeline {
             );
         }
         self.commit_all(reloaded.changes, now).await?;
-        // Rules that moved between groups have their rows under the old group's name.
-        let moved: Vec<Change> = self
-            .groups
-            .iter()
-            .flat_map(Group::alerts)
-            .map(|alert| Change {
-                kind: ChangeKind::Renewed,
-                alert: alert.clone(),
-            })
-            .collect();
-        let names: Vec<String> = self.groups.iter().map(|g| g.spec().key()).collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        self.rooms.state.retain_groups(&names).await?;
-        self.commit_all(moved, now).await?;
+        self.keep_rows(now).await?;
         self.flush_due = Some((now, "reload"));
         Ok(())
     }
@@ -181,7 +194,10 @@ impl Pipeline {
         if done.evaluated > 0 {
             self.advise(now).await?;
         }
-        if done.evaluated > 0 || self.flush_due.is_some_and(|(due, _)| due <= now) {
+        // A message that waited over a restart gets its advice first, if that comes soon.
+        let advised = !self.advised.is_empty() || now.since(self.started) >= FIRST_ADVICE;
+        let due = done.evaluated > 0 || self.flush_due.is_some_and(|(due, _)| due <= now);
+        if due && advised {
             let decisions = self.decisions();
             let flushed = self
                 .outbox
@@ -193,11 +209,19 @@ impl Pipeline {
                     "a notice cannot be read by this version; it stays"
                 );
             }
+            for (endpoint, messages) in &flushed.retired {
+                tracing::warn!(
+                    endpoint,
+                    messages,
+                    "the endpoint is no longer configured; its messages are given up"
+                );
+            }
             done.messages = flushed.messages.len();
             self.flush_due = flushed.next_due;
         }
         if now.since(self.kept_house) >= HOUSEKEEPING {
             self.rooms.store.prune(now);
+            self.rooms.state.prune(now - KEEP_MESSAGES).await?;
             self.kept_house = now;
         }
         Ok(done)
@@ -318,7 +342,8 @@ impl Pipeline {
             }
             log(change);
         }
-        let after = advice::instances(self.alerts(), &self.config.advice.system_labels);
+        let mut after = advice::instances(self.alerts(), &self.config.advice.system_labels);
+        advice::carry_since(&self.signs, &mut after);
         let events: Vec<SignEvent> = advice::diff(&self.signs, &after)
             .into_iter()
             .map(|change| SignEvent {

@@ -37,6 +37,8 @@ const BATCHES: usize = 1024;
 const QUERIES: usize = 4;
 /// The longest sleep of the main loop, so that a clock step is noticed.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+/// How long the first evaluation waits for every source's first pass.
+const FIRST_PASS: Duration = Duration::from_secs(60);
 /// How long receivers may finish what they send when the daemon stops.
 const DRAIN: Duration = Duration::from_secs(5);
 /// How long answers of the API may take when the daemon stops.
@@ -216,7 +218,8 @@ impl Daemon {
     async fn serve(&mut self, signals: &mut Signals) -> anyhow::Result<()> {
         loop {
             let now = self.clock.now();
-            if self.publisher.views.all_asked() {
+            // A first pass that never ends must not keep the rules from running.
+            if self.publisher.views.all_asked() || now.since(self.publisher.started) >= FIRST_PASS {
                 self.pipeline.sources_seen(now);
             }
             let tick = self.pipeline.tick(now).await?;

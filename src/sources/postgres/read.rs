@@ -404,6 +404,11 @@ impl PostgresCollector {
         let mut out = Points::new(&self.base);
         let up = state == ServerState::Up;
         out.push("pg_up", &[], Some(if up { 1.0 } else { 0.0 }));
+        // As a scraped target has it, so that alerts of a server that does not answer are blind.
+        // Under an exporter's labels that target's own `up` says so.
+        if self.base == self.own {
+            out.push("up", &[], Some(if up { 1.0 } else { 0.0 }));
+        }
         for s in ServerState::ALL {
             out.push(
                 "loadline_pg_connect_state",
