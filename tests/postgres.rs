@@ -785,3 +785,22 @@ async fn finds_servers_on_its_own() {
         "{findings:?}"
     );
 }
+
+#[tokio::test]
+async fn a_full_server_is_found_and_watched() {
+    let cluster = Cluster::start(&Options {
+        max_connections: 20,
+        ..Options::default()
+    });
+    cluster.psql("CREATE ROLE loadline LOGIN; GRANT pg_monitor TO loadline; CREATE ROLE app LOGIN");
+    let _open = cluster.open_connections(17, "app").await;
+    let places = Places {
+        socket_dirs: vec![cluster.socket_dir().to_owned()],
+        tcp: vec![("127.0.0.1".to_owned(), cluster.port())],
+    };
+    let found = discover("nobody-has-this-role", &places).await;
+    let [Finding::Found { settings, .. }] = &found[..] else {
+        panic!("{found:?}")
+    };
+    assert_eq!(settings.user(), "loadline");
+}

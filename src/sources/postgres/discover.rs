@@ -85,7 +85,7 @@ pub async fn discover(os_user: &str, places: &Places) -> Vec<Finding> {
                         port: q,
                         ..
                     },
-                ) => a == b && p == q,
+                ) => (a == b || a.is_none() || b.is_none()) && p == q,
                 // A closed door of a server that another path opens, or closes as well.
                 (_, Finding::Blind { .. }) => *at == path.port(),
                 (Finding::Blind { .. }, Finding::Found { .. }) => false,
@@ -164,6 +164,7 @@ fn paths(places: &Places) -> Vec<Path> {
 /// `None` when nobody listens there.
 async fn try_path(path: &Path, os_user: &str) -> Option<Finding> {
     let mut first_failure: Option<Failure> = None;
+    let mut busy: Option<PostgresSettings> = None;
     let mut users = vec![os_user, OWN_ROLE];
     users.dedup();
     for user in users {
@@ -182,14 +183,28 @@ async fn try_path(path: &Path, os_user: &str) -> Option<Finding> {
             Err(failure) if failure.state == ServerState::Refused => return None,
             Err(failure) => {
                 // Another role changes nothing unless it was the role that was refused.
-                let another_role_may_help = failure.state == ServerState::AuthFailed
+                let is_busy = is_busy(failure.state);
+                let another_role_may_help = is_busy
+                    || failure.state == ServerState::AuthFailed
                     || failure.state == ServerState::NeedsPrivilege;
+                if is_busy {
+                    busy = Some(settings);
+                }
                 first_failure.get_or_insert(failure);
                 if !another_role_may_help {
                     break;
                 }
             }
         }
+    }
+    if let Some(mut settings) = busy {
+        settings.deadline = DEADLINE;
+        return Some(Finding::Found {
+            settings: Box::new(settings),
+            system_identifier: None,
+            port: path.port(),
+            has_pg_monitor: true,
+        });
     }
     let failure = first_failure?;
     let mut fix = failure.fix;
@@ -206,6 +221,19 @@ async fn try_path(path: &Path, os_user: &str) -> Option<Finding> {
         sentence: failure.sentence,
         fix,
     })
+}
+
+/// True when the server is there and would let somebody in at another time: it is watched, as a
+/// server that is full is what people must hear of.
+fn is_busy(state: ServerState) -> bool {
+    [
+        ServerState::SlotsExhausted,
+        ServerState::ConnectionLimit,
+        ServerState::StartingUp,
+        ServerState::Timeout,
+        ServerState::Lost,
+    ]
+    .contains(&state)
 }
 
 async fn try_login(
