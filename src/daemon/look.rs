@@ -80,10 +80,7 @@ pub async fn look_once(plan: Plan) -> anyhow::Result<Snapshot> {
             .await
             .context("the evaluation broke")?;
     let alerts: Vec<Alert> = groups.iter().flat_map(Group::alerts).cloned().collect();
-    let mut signs: Vec<_> = advice::instances(&alerts, &plan.config.advice.system_labels)
-        .into_values()
-        .collect();
-    signs.sort_by(|a, b| b.level.cmp(&a.level).then_with(|| a.key.cmp(&b.key)));
+    let signs = advice::instances(&alerts, &plan.config.advice.system_labels);
     blind.extend(shown.iter().flat_map(|s| s.blind.iter().cloned()));
     blind.sort();
     blind.dedup();
@@ -97,7 +94,7 @@ pub async fn look_once(plan: Plan) -> anyhow::Result<Snapshot> {
         blind,
         groups: groups.iter().map(views::group).collect(),
         alerts,
-        signs,
+        signs: views::worst_first(signs.into_values()),
         decisions: advised.iter().map(|a| a.decision.clone()).collect(),
         steps: advised
             .iter()

@@ -209,13 +209,7 @@ impl Pipeline {
                     "a notice cannot be read by this version; it stays"
                 );
             }
-            for (endpoint, messages) in &flushed.retired {
-                tracing::warn!(
-                    endpoint,
-                    messages,
-                    "the endpoint is no longer configured; its messages are given up"
-                );
-            }
+            warn_retired(&flushed.retired);
             done.messages = flushed.messages.len();
             self.flush_due = flushed.next_due;
         }
@@ -452,6 +446,17 @@ fn write(rooms: &Rooms, written: &Written) {
                 t: written.at,
                 v: stale_nan(),
             },
+        );
+    }
+}
+
+/// Says which endpoints are gone and how many of their messages were given up.
+pub(crate) fn warn_retired(retired: &[(String, u64)]) {
+    for (endpoint, messages) in retired {
+        tracing::warn!(
+            endpoint,
+            messages,
+            "the endpoint is no longer configured; its messages are given up"
         );
     }
 }

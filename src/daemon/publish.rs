@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::advice::{SignInstance, Verdict};
+use crate::advice::Verdict;
 use crate::api::{Blind, MessageBooks, Snapshot, SourceHealth, StepView};
 use crate::model::Timestamp;
 use crate::rules::AlertState;
@@ -53,7 +53,7 @@ impl Publisher {
             blind,
             groups: pipeline.groups().iter().map(super::views::group).collect(),
             alerts: pipeline.alerts().cloned().collect(),
-            signs: signs(pipeline),
+            signs: super::views::worst_first(pipeline.signs().values().cloned()),
             decisions: pipeline.decisions(),
             steps: steps(pipeline),
             messages,
@@ -111,13 +111,6 @@ impl Publisher {
         let age = oldest.map_or(0.0, |t| s.at.since(t).as_secs_f64());
         metrics.outbox_oldest_seconds.set(age);
     }
-}
-
-/// Firing signs, worst first.
-pub(crate) fn signs(pipeline: &Pipeline) -> Vec<SignInstance> {
-    let mut signs: Vec<_> = pipeline.signs().values().cloned().collect();
-    signs.sort_by(|a, b| b.level.cmp(&a.level).then_with(|| a.key.cmp(&b.key)));
-    signs
 }
 
 /// What is known of each step.

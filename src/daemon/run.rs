@@ -15,7 +15,7 @@ use super::collect::{Feed, Views};
 use super::discover::{self, Found};
 use super::fleet::Fleet;
 use super::observed::Observed;
-use super::pipeline::{Pipeline, Rooms};
+use super::pipeline::{Pipeline, Rooms, warn_retired};
 use super::plan::Plan;
 use super::publish::Publisher;
 use super::senders::Senders;
@@ -391,13 +391,7 @@ async fn start_senders(
     let stop = CancellationToken::new();
     let outbox = &pipeline.outbox;
     let state = &pipeline.rooms.state;
-    for (endpoint, messages) in outbox.retire_unknown(state, clock.now()).await? {
-        tracing::warn!(
-            endpoint,
-            messages,
-            "the endpoint is no longer configured; its messages are given up"
-        );
-    }
+    warn_retired(&outbox.retire_unknown(state, clock.now()).await?);
     let policy = RetryPolicy::default();
     let workers = Worker::all(&outbox.routing, state, clock, &outbox.frame, &policy, &stop);
     for worker in &workers {

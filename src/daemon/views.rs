@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::advice::{Advised, Detection, Playbook};
+use crate::advice::{Advised, Detection, Playbook, SignInstance};
 use crate::api::{GroupView, RuleKind, RuleView, RunView, StepView};
 use crate::rules::{self, Group, Rule};
 
@@ -61,6 +61,13 @@ fn run(run: &rules::Evaluation) -> RunView {
         error: run.error.clone(),
         warnings: run.warnings.clone(),
     }
+}
+
+/// Firing signs, worst first.
+pub(crate) fn worst_first(signs: impl IntoIterator<Item = SignInstance>) -> Vec<SignInstance> {
+    let mut signs: Vec<_> = signs.into_iter().collect();
+    signs.sort_by(|a, b| b.level.cmp(&a.level).then_with(|| a.key.cmp(&b.key)));
+    signs
 }
 
 /// What is known of each step of one system.
