@@ -13,6 +13,9 @@ mod config;
 /// The binary answers signals, odd targets and slow clients.
 mod daemon;
 
+/// Forecasts of real series are as good as the method promises.
+mod forecast;
+
 /// Conditions on real servers become messages that name the step.
 mod main_job;
 

@@ -8,6 +8,7 @@ mod ask;
 mod bottlenecks;
 pub mod decision;
 pub mod facts;
+pub mod forecast;
 pub mod inventory;
 pub mod ladder;
 pub mod playbook;
