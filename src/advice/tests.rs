@@ -42,7 +42,7 @@ impl Querier for Script {
             value: Value::Vector(
                 elements
                     .into_iter()
-                    .map(|(labels, value)| VectorSample { labels, value })
+                    .map(|(labels, value)| VectorSample::float(labels, value))
                     .collect(),
             ),
             warnings: Vec::new(),

@@ -12,7 +12,7 @@ use super::error::ApiError;
 use super::router::{Shared, success};
 use super::snapshot::{RuleKind, SourceHealth};
 use super::{RuleView, Snapshot};
-use crate::model::{Answer, Labels, Querier as _, QueryError, Sample, Timestamp, Value, duration};
+use crate::model::{Answer, Histogram, Querier as _, QueryError, Timestamp, Value, duration};
 use crate::promql::Engine;
 use crate::rules::{Alert, AlertState};
 
@@ -251,24 +251,71 @@ fn value(value: &Value, at: Timestamp) -> Json {
         Value::Vector(elements) => {
             let result: Vec<Json> = elements
                 .iter()
-                .map(|e| json!({ "metric": e.labels, "value": point(e.value) }))
+                .map(|e| match &e.histogram {
+                    None => json!({ "metric": e.labels, "value": point(e.value) }),
+                    Some(h) => json!({
+                        "metric": e.labels,
+                        "histogram": [at.as_secs_f64(), histogram(h)],
+                    }),
+                })
                 .collect();
             json!({ "resultType": "vector", "result": result })
         }
         Value::Matrix(series) => {
             let result: Vec<Json> = series
                 .iter()
-                .map(|(labels, samples): &(Labels, Vec<Sample>)| {
-                    let values: Vec<Json> = samples
+                .map(|series| {
+                    let values: Vec<Json> = series
+                        .samples
                         .iter()
                         .map(|s| json!([s.t.as_secs_f64(), format_float(s.v)]))
                         .collect();
-                    json!({ "metric": labels, "values": values })
+                    let histograms: Vec<Json> = series
+                        .histograms
+                        .iter()
+                        .map(|(t, h)| json!([t.as_secs_f64(), histogram(h)]))
+                        .collect();
+                    let mut out = json!({ "metric": series.labels });
+                    if !values.is_empty() || histograms.is_empty() {
+                        out["values"] = json!(values);
+                    }
+                    if !histograms.is_empty() {
+                        out["histograms"] = json!(histograms);
+                    }
+                    out
                 })
                 .collect();
             json!({ "resultType": "matrix", "result": result })
         }
     }
+}
+
+/// A native histogram as Prometheus writes it in JSON: its buckets that are not empty, each with
+/// which of its bounds belong to it (0: upper, 1: lower, 2: none, 3: both).
+fn histogram(h: &Histogram) -> Json {
+    let buckets: Vec<Json> = h
+        .buckets()
+        .iter()
+        .map(|b| {
+            let boundaries = match h.inclusive(b) {
+                (false, true) => 0,
+                (true, false) => 1,
+                (false, false) => 2,
+                (true, true) => 3,
+            };
+            json!([
+                boundaries,
+                format_float(b.lower),
+                format_float(b.upper),
+                format_float(b.count)
+            ])
+        })
+        .collect();
+    let mut out = json!({ "count": format_float(h.count), "sum": format_float(h.sum) });
+    if !buckets.is_empty() {
+        out["buckets"] = json!(buckets);
+    }
+    out
 }
 
 /// `/api/v1/status/buildinfo`
@@ -307,4 +354,62 @@ fn parse_time(text: &str) -> Option<Timestamp> {
     text.parse::<jiff::Timestamp>()
         .ok()
         .map(|t| Timestamp(t.as_millisecond()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Labels, MatrixSeries, Sample, VectorSample};
+
+    #[test]
+    fn histograms_are_written_as_prometheus_does() {
+        let h = Arc::new(Histogram {
+            count: 7.0,
+            sum: 1e21,
+            zero_threshold: 0.5,
+            zero_count: 1.0,
+            positive: vec![(1, 2.0), (2, 0.0), (3, 3.5)],
+            negative: vec![(1, 0.5)],
+            ..Histogram::default()
+        });
+        let labels = Labels::from_pairs([("a", "b")]);
+        let sample = VectorSample {
+            histogram: Some(Arc::clone(&h)),
+            ..VectorSample::float(labels.clone(), 0.0)
+        };
+        let at = Timestamp(1500);
+        let written = json!({
+            "count": "7",
+            "sum": "1000000000000000000000",
+            "buckets": [
+                [1, "-2", "-1", "0.5"],
+                [3, "-0.5", "0.5", "1"],
+                [0, "1", "2", "2"],
+                [0, "4", "8", "3.5"],
+            ],
+        });
+        assert_eq!(
+            value(&Value::Vector(vec![sample]), at)["result"],
+            json!([{ "metric": { "a": "b" }, "histogram": [1.5, written] }])
+        );
+        let float = Sample { t: at, v: 2.0 };
+        let matrix = |samples: Vec<Sample>, histograms: Vec<(Timestamp, Arc<Histogram>)>| {
+            let labels = labels.clone();
+            let row = MatrixSeries {
+                labels,
+                samples,
+                histograms,
+            };
+            value(&Value::Matrix(vec![row]), at)["result"][0].clone()
+        };
+        assert_eq!(
+            matrix(vec![float], vec![(Timestamp(2500), h)]),
+            json!({
+                "metric": { "a": "b" },
+                "values": [[1.5, "2"]],
+                "histograms": [[2.5, written]],
+            })
+        );
+        assert!(matrix(vec![float], vec![]).get("histograms").is_none());
+    }
 }

@@ -15,9 +15,9 @@ use crate::advice::{self, Advised};
 use crate::api::{Blind, MessageBooks, Snapshot};
 use crate::clock::Clock;
 use crate::config::Missing;
-use crate::model::{Sample, Selection, Timestamp, stale_nan};
+use crate::model::{Selection, Timestamp};
 use crate::promql::{self, Engine, EngineOptions};
-use crate::rules::{Alert, EvalContext, Group, GroupSpec, RuleKind, Written};
+use crate::rules::{Alert, EvalContext, Group, GroupSpec, RuleKind};
 use crate::sources::Client;
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -199,26 +199,7 @@ fn judge(
         missing: Missing::Blind,
         warm: true,
         history_since: at,
-        write: &|written: &Written| {
-            for (labels, value) in &written.samples {
-                store.record(
-                    labels,
-                    Sample {
-                        t: written.at,
-                        v: *value,
-                    },
-                );
-            }
-            for labels in &written.stale {
-                store.record(
-                    labels,
-                    Sample {
-                        t: written.at,
-                        v: stale_nan(),
-                    },
-                );
-            }
-        },
+        write: &|written| super::pipeline::write(store, written),
         elapsed: &|| stopwatch.elapsed(),
         known: None,
     };

@@ -13,7 +13,9 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::model::{Querier, Sample, Timestamp, stale_nan};
 use crate::notify::{Event, Outbox, SignEvent};
-use crate::rules::{self, Alert, Change, ChangeKind, EvalContext, Group, Outcome, Written};
+use crate::rules::{
+    self, Alert, Change, ChangeKind, EvalContext, Group, Outcome, Written, WrittenValue,
+};
 use crate::state::{AdviceRow, AlertRow, State};
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -412,7 +414,7 @@ fn evaluate(
         missing: config.rules.missing,
         warm: true,
         history_since: started,
-        write: &|written| write(rooms, written),
+        write: &|written| write(&rooms.store, written),
         elapsed: &|| stopwatch.elapsed(),
         known: Some(&|name| known(rooms, name, slot)),
     };
@@ -429,18 +431,24 @@ fn known(rooms: &Rooms, name: &str, slot: Timestamp) -> bool {
             .is_ok_and(|answer| answer.into_vector().is_some_and(|v| !v.is_empty()))
 }
 
-fn write(rooms: &Rooms, written: &Written) {
+/// Puts what a rule wrote where the querier reads.
+pub(crate) fn write(store: &Store, written: &Written) {
     for (labels, value) in &written.samples {
-        rooms.store.record(
-            labels,
-            Sample {
-                t: written.at,
-                v: *value,
-            },
-        );
+        match value {
+            WrittenValue::Float(v) => {
+                let sample = Sample {
+                    t: written.at,
+                    v: *v,
+                };
+                store.record(labels, sample);
+            }
+            WrittenValue::Histogram(h) => {
+                store.record_histogram(labels, written.at, h);
+            }
+        }
     }
     for labels in &written.stale {
-        rooms.store.record(
+        store.record(
             labels,
             Sample {
                 t: written.at,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Labels, Timestamp};
+use super::{Histogram, Labels, Timestamp};
 
 /// A series' number inside its target. The source hands numbers out and never reuses one for
 /// other labels while the target lives.
@@ -27,6 +27,8 @@ pub struct Batch {
     pub new: Vec<(Ref, Labels)>,
     /// Samples of this pass.
     pub samples: Vec<(Ref, Timestamp, f64)>,
+    /// Native histograms of this pass.
+    pub histograms: Vec<(Ref, Timestamp, Arc<Histogram>)>,
     /// Series that vanished since the last good pass.
     pub gone: Vec<Ref>,
     /// False when the pass failed (`up` = 0).
@@ -43,6 +45,7 @@ impl Batch {
             at,
             new: Vec::new(),
             samples: Vec::new(),
+            histograms: Vec::new(),
             gone: Vec::new(),
             ok: true,
             partial: false,

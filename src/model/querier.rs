@@ -1,14 +1,40 @@
 //! The one question that rules and advice ask.
 
-use super::{Labels, Sample, Timestamp};
+use std::sync::Arc;
+
+use super::{Histogram, Labels, Sample, Timestamp};
 
 /// One element of an instant vector.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VectorSample {
     /// Labels of the element; `__name__` only where PromQL keeps it.
     pub labels: Labels,
-    /// Value at the evaluation time.
+    /// Value at the evaluation time; 0 where there is a histogram, as in Prometheus.
     pub value: f64,
+    /// The native histogram that stands in the value's place.
+    pub histogram: Option<Arc<Histogram>>,
+}
+
+impl VectorSample {
+    /// An element whose value is a float.
+    pub fn float(labels: Labels, value: f64) -> Self {
+        Self {
+            labels,
+            value,
+            histogram: None,
+        }
+    }
+}
+
+/// One series of a range, each list oldest first and strictly rising in time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MatrixSeries {
+    /// Labels of the series.
+    pub labels: Labels,
+    /// Its floats.
+    pub samples: Vec<Sample>,
+    /// Its native histograms.
+    pub histograms: Vec<(Timestamp, Arc<Histogram>)>,
 }
 
 /// The result of a query.
@@ -21,7 +47,7 @@ pub enum Value {
     /// One value per label set.
     Vector(Vec<VectorSample>),
     /// Samples per label set.
-    Matrix(Vec<(Labels, Vec<Sample>)>),
+    Matrix(Vec<MatrixSeries>),
 }
 
 /// A result with what must be said beside it.
@@ -40,14 +66,18 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The result as instant vector elements: a scalar is one element without labels.
-    /// `None` for strings and matrices.
+    /// The result's floats as instant vector elements: a scalar is one element without labels,
+    /// and native histograms, which are no number, are left out. `None` for strings and matrices.
     pub fn into_vector(self) -> Option<Vec<VectorSample>> {
+        let mut elements = self.into_elements()?;
+        elements.retain(|e| e.histogram.is_none());
+        Some(elements)
+    }
+
+    /// The result as instant vector elements, native histograms included.
+    pub fn into_elements(self) -> Option<Vec<VectorSample>> {
         match self.value {
-            Value::Scalar(value) => Some(vec![VectorSample {
-                labels: Labels::empty(),
-                value,
-            }]),
+            Value::Scalar(value) => Some(vec![VectorSample::float(Labels::empty(), value)]),
             Value::Vector(v) => Some(v),
             Value::String(_) | Value::Matrix(_) => None,
         }

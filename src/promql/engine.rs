@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::model::{
-    Answer, Labels, Querier, QueryError, Sample, SeriesSource, Timestamp, Value, VectorSample,
+    Answer, Labels, MatrixSeries, Querier, QueryError, Sample, SeriesSource, Timestamp, Value,
+    VectorSample,
 };
 
 use super::ast::{Expr, ValueType};
@@ -145,7 +146,7 @@ impl Engine {
         end: Timestamp,
         step: Duration,
     ) -> Result<Answer, QueryError> {
-        answer(self.evaluate_range(expr, start, end, step)?)
+        Ok(answer(self.evaluate_range(expr, start, end, step)?))
     }
 
     /// Evaluates `expr` at `t`, native histograms included.
@@ -264,7 +265,7 @@ impl Engine {
 
 impl Querier for Engine {
     fn instant(&self, expr: &str, t: Timestamp) -> Result<Answer, QueryError> {
-        answer(self.evaluate(expr, t)?)
+        Ok(answer(self.evaluate(expr, t)?))
     }
 }
 
@@ -330,54 +331,47 @@ fn evaluated(evaluation: Evaluation<'_>, outcome: Outcome) -> Evaluated {
     }
 }
 
-/// As the rooms that know floats only take it.
-fn answer(evaluated: Evaluated) -> Result<Answer, QueryError> {
-    let float = |point: &Point| match point {
-        Point::Float(v) => Ok(*v),
-        Point::Histogram(_) => Err(QueryError::Execution(
-            "the result holds native histograms, which can only be used inside an expression: \
-             apply histogram_quantile(), histogram_count() or the like"
-                .to_owned(),
-        )),
-    };
+/// As the other rooms take it.
+fn answer(evaluated: Evaluated) -> Answer {
     let value = match evaluated.outcome {
         Outcome::Scalar(v) => Value::Scalar(v),
         Outcome::String(s) => Value::String(s),
-        Outcome::Vector(vector) => Value::Vector(
-            vector
-                .into_iter()
-                .map(|e| {
-                    Ok(VectorSample {
-                        value: float(&e.point)?,
-                        labels: e.labels,
-                    })
-                })
-                .collect::<Result<_, QueryError>>()?,
-        ),
-        Outcome::Matrix(series) => Value::Matrix(
-            series
-                .into_iter()
-                .map(|s| {
-                    let samples = s
-                        .points
-                        .iter()
-                        .map(|(t, p)| {
-                            Ok(Sample {
-                                t: Timestamp(*t),
-                                v: float(p)?,
-                            })
-                        })
-                        .collect::<Result<_, QueryError>>()?;
-                    Ok((s.labels, samples))
-                })
-                .collect::<Result<_, QueryError>>()?,
-        ),
+        Outcome::Vector(vector) => Value::Vector(vector.into_iter().map(element).collect()),
+        Outcome::Matrix(series) => Value::Matrix(series.into_iter().map(row).collect()),
     };
-    Ok(Answer {
+    Answer {
         value,
         warnings: evaluated.warnings,
         infos: evaluated.infos,
         partial: false,
         series_read: evaluated.series_read,
-    })
+    }
+}
+
+fn element(element: Element) -> VectorSample {
+    let (value, histogram) = match element.point {
+        Point::Float(v) => (v, None),
+        Point::Histogram(h) => (0.0, Some(h)),
+    };
+    VectorSample {
+        labels: element.labels,
+        value,
+        histogram,
+    }
+}
+
+fn row(series: SeriesPoints) -> MatrixSeries {
+    let mut row = MatrixSeries {
+        labels: series.labels,
+        samples: Vec::new(),
+        histograms: Vec::new(),
+    };
+    for (t, point) in series.points {
+        let t = Timestamp(t);
+        match point {
+            Point::Float(v) => row.samples.push(Sample { t, v }),
+            Point::Histogram(h) => row.histograms.push((t, h)),
+        }
+    }
+    row
 }

@@ -1,6 +1,7 @@
 //! A rule group: when it is due, and one evaluation of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::alert::{self, Alert, AlertState, Change, ChangeKind, Seen};
@@ -9,7 +10,7 @@ use super::look::{Asker, Counted, Figures, Known, Look, Sighting};
 use super::spec::{AlertSpec, GroupSpec, RuleKind, RuleSpec};
 use crate::config::Missing;
 use crate::model::labels::NAME;
-use crate::model::{Labels, Querier, Timestamp};
+use crate::model::{Histogram, Labels, Querier, Timestamp};
 
 /// What an evaluation is given besides the data.
 #[derive(Clone, Copy)]
@@ -41,9 +42,18 @@ pub struct Written {
     /// Time of all samples and markers: the slot less the group's query offset.
     pub at: Timestamp,
     /// Recorded series, `ALERTS`, `ALERTS_FOR_STATE`.
-    pub samples: Vec<(Labels, f64)>,
+    pub samples: Vec<(Labels, WrittenValue)>,
     /// Series written last time and not this time: they get a stale marker.
     pub stale: Vec<Labels>,
+}
+
+/// A sample that a rule wrote.
+#[derive(Debug, Clone, PartialEq)]
+pub enum WrittenValue {
+    /// A float.
+    Float(f64),
+    /// A native histogram, of a recording rule.
+    Histogram(Arc<Histogram>),
 }
 
 /// What came of one evaluation of a group.
@@ -234,7 +244,7 @@ impl Group {
 
 /// What a rule that did not fail has to say.
 struct Done {
-    samples: Vec<(Labels, f64)>,
+    samples: Vec<(Labels, WrittenValue)>,
     counted: Counted,
     missing: Vec<String>,
 }
@@ -255,7 +265,12 @@ impl Rule {
         self.alerts.values().map(|i| &i.alert)
     }
 
-    fn write(&mut self, at: Timestamp, samples: Vec<(Labels, f64)>, ctx: &EvalContext<'_>) {
+    fn write(
+        &mut self,
+        at: Timestamp,
+        samples: Vec<(Labels, WrittenValue)>,
+        ctx: &EvalContext<'_>,
+    ) {
         let now: BTreeSet<Labels> = samples.iter().map(|(l, _)| l.clone()).collect();
         let stale = self.written.difference(&now).cloned().collect();
         self.written = now;
@@ -264,7 +279,7 @@ impl Rule {
 
     fn record(&self, asker: &Asker<'_>, limit: usize) -> Result<Done, String> {
         let mut counted = Counted::default();
-        let found = asker.vector(&self.spec.expr, &mut counted)?;
+        let found = asker.elements(&self.spec.expr, &mut counted)?;
         counted.samples = found.len();
         let mut series = BTreeMap::new();
         for sample in found {
@@ -273,7 +288,11 @@ impl Rule {
                 labels.set(name, value.text());
             }
             labels.set(NAME, &self.spec.name);
-            if series.insert(labels.build(), sample.value).is_some() {
+            let value = match sample.histogram {
+                Some(h) => WrittenValue::Histogram(h),
+                None => WrittenValue::Float(sample.value),
+            };
+            if series.insert(labels.build(), value).is_some() {
                 return Err(
                     "vector contains metrics with the same labelset after applying rule labels"
                         .to_owned(),
@@ -332,7 +351,7 @@ impl Rule {
     }
 
     /// `ALERTS` and `ALERTS_FOR_STATE` of pending and firing alerts.
-    fn alert_series(&self) -> Vec<(Labels, f64)> {
+    fn alert_series(&self) -> Vec<(Labels, WrittenValue)> {
         let mut samples = Vec::new();
         for (labels, instance) in &self.alerts {
             let (state, active_at) = match instance.alert.state {
@@ -349,9 +368,10 @@ impl Rule {
             }
             let labels = base.build();
             let alerts = labels.with(NAME, "ALERTS").with("alertstate", state);
-            samples.push((alerts, 1.0));
+            samples.push((alerts, WrittenValue::Float(1.0)));
             let since = labels.with(NAME, "ALERTS_FOR_STATE");
-            samples.push((since, active_at.millis().div_euclid(1000) as f64));
+            let seconds = active_at.millis().div_euclid(1000) as f64;
+            samples.push((since, WrittenValue::Float(seconds)));
         }
         samples
     }

@@ -90,8 +90,20 @@ impl<'a> Asker<'a> {
         }
     }
 
-    /// Elements of an expression; anything but a vector or a scalar is an error.
+    /// Floats of an expression; anything but a vector or a scalar is an error.
     pub(super) fn vector(
+        &self,
+        expr: &str,
+        counted: &mut Counted,
+    ) -> Result<Vec<VectorSample>, String> {
+        let mut elements = self.elements(expr, counted)?;
+        elements.retain(|e| e.histogram.is_none());
+        Ok(elements)
+    }
+
+    /// Elements of an expression, native histograms included; anything but a vector or a scalar
+    /// is an error.
+    pub(super) fn elements(
         &self,
         expr: &str,
         counted: &mut Counted,
@@ -103,7 +115,7 @@ impl<'a> Asker<'a> {
         counted.series_read += answer.series_read;
         counted.warnings.extend(answer.warnings.iter().cloned());
         answer
-            .into_vector()
+            .into_elements()
             .ok_or_else(|| "rule result is not a vector or scalar".to_owned())
     }
 
@@ -116,7 +128,7 @@ impl<'a> Asker<'a> {
         known: &[Known<'_>],
     ) -> Result<Look, String> {
         let mut look = Look::default();
-        let samples = self.vector(&rule.expr, &mut look.counted)?;
+        let samples = self.elements(&rule.expr, &mut look.counted)?;
         look.counted.samples = samples.len();
         for sample in &samples {
             self.sight(rule, spec, sample, &mut look)?;
@@ -125,10 +137,7 @@ impl<'a> Asker<'a> {
             look.missing = self.missing(rule, spec, &mut look.counted)?;
         }
         if !look.missing.is_empty() && spec.no_data == NoData::Fire {
-            let nothing = VectorSample {
-                labels: Labels::empty(),
-                value: f64::NAN,
-            };
+            let nothing = VectorSample::float(Labels::empty(), f64::NAN);
             self.sight(rule, spec, &nothing, &mut look)?;
         }
         self.find_unseen(rule, spec, known, &mut look)?;
@@ -182,6 +191,7 @@ impl<'a> Asker<'a> {
             external_labels: self.ctx.external_labels,
             external_url: self.ctx.external_url,
             value: sample.value,
+            histogram: sample.histogram.as_ref(),
         };
         template.expand(data, self.querier, self.slot)
     }
@@ -198,7 +208,7 @@ impl<'a> Asker<'a> {
     ) -> Result<Vec<String>, String> {
         if let Some(needs) = &spec.needs {
             let found = self
-                .vector(needs, counted)
+                .elements(needs, counted)
                 .map_err(|e| format!("loadline_needs: {e}"))?;
             return Ok(if found.is_empty() {
                 vec![needs.clone()]
@@ -248,7 +258,7 @@ impl<'a> Asker<'a> {
             && gone.iter().any(|k| k.firing)
         {
             let samples = self
-                .vector(clear, &mut look.counted)
+                .elements(clear, &mut look.counted)
                 .map_err(|e| format!("loadline_clear: {e}"))?;
             not_clear.extend(samples.iter().map(|s| self.identity(rule, s)));
         }
@@ -337,10 +347,7 @@ impl<'a> Asker<'a> {
         ] {
             let Some(figure) = figure else { continue };
             let found = match figure {
-                Figure::Number(n) => vec![VectorSample {
-                    labels: Labels::empty(),
-                    value: *n,
-                }],
+                Figure::Number(n) => vec![VectorSample::float(Labels::empty(), *n)],
                 Figure::Expr(expr) => match self.vector(expr, &mut look.counted) {
                     Ok(found) => found,
                     Err(e) => {

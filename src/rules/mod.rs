@@ -23,7 +23,7 @@ pub use check::check_promql;
 pub use evaluations::{Evaluation, Evaluations, RuleStatus};
 pub use extras::UNITS;
 pub use file::{Duplicates, RuleFile, UnknownKeys, read_alone};
-pub use group::{EvalContext, Group, Outcome, Rule, Written};
+pub use group::{EvalContext, Group, Outcome, Rule, Written, WrittenValue};
 pub use reload::{Reloaded, reload, restore};
 pub use set::RuleSet;
 pub use spec::{AlertSpec, Checker, ExprInfo, GroupSpec, Inputs, RuleKind, RuleSpec, Threshold};

@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use crate::model::selection::Selection;
 use crate::model::{
-    Batch, Labels, Matcher, Ref, Sample, Series, SeriesSource, TargetKey, Timestamp, stale_nan,
+    Batch, Histogram, HistogramSeries, Labels, Matcher, Ref, Sample, Series, SeriesSource,
+    TargetKey, Timestamp, stale_nan,
 };
 use index::{Index, SeriesId};
 use series::{Append, Stored};
@@ -145,6 +146,11 @@ impl Store {
                 Some(Slot::Idle(_) | Slot::Passed(_)) | None => done.unselected += 1,
             }
         }
+        for (r, t, histogram) in &batch.histograms {
+            let kept = inner.kept(&batch.target, *r, self.max_series);
+            done.count(kept.map(|s| s.push_histogram(*t, histogram)));
+        }
+        let slots = inner.targets.entry(batch.target.clone()).or_default();
         for r in &batch.gone {
             // A series that comes back gets a new number.
             if let Some(Slot::Kept(id)) = slots.remove(r)
@@ -169,6 +175,27 @@ impl Store {
             Some(id) => {
                 let outcome = inner.index.get_mut(id).map(|s| s.push(sample));
                 done.count(outcome);
+            }
+            None => done.capped += 1,
+        }
+        done
+    }
+
+    /// Appends one native histogram that a rule produced.
+    pub fn record_histogram(
+        &self,
+        labels: &Labels,
+        t: Timestamp,
+        histogram: &Arc<Histogram>,
+    ) -> Appended {
+        let mut guard = self.write();
+        let inner = &mut *guard;
+        let mut done = Appended::default();
+        let window = window_of(&inner.selection, labels).unwrap_or(LEAST_WINDOW);
+        match inner.index.get_or_insert(labels, window, self.max_series) {
+            Some(id) => {
+                let stored = inner.index.get_mut(id);
+                done.count(stored.map(|s| s.push_histogram(t, histogram)));
             }
             None => done.capped += 1,
         }
@@ -203,7 +230,7 @@ impl Store {
         let mut dropped = BTreeMap::new();
         inner.index.retain(|id, stored| {
             stored.trim(now);
-            let keep = !stored.samples.is_empty();
+            let keep = !stored.is_empty();
             if !keep {
                 dropped.insert(id, stored.labels.clone());
             }
@@ -234,7 +261,9 @@ impl Store {
 
     /// Number of kept samples.
     pub fn samples(&self) -> usize {
-        self.read().index.iter().map(|s| s.samples.len()).sum()
+        let inner = self.read();
+        let each = inner.index.iter();
+        each.map(|s| s.samples.len() + s.histograms.len()).sum()
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, Inner> {
@@ -247,6 +276,23 @@ impl Store {
         self.inner
             .write()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// The series that a source's number stands for, if it is kept or wanted again.
+    fn kept(&mut self, target: &TargetKey, r: Ref, max_series: usize) -> Option<&mut Stored> {
+        let slot = self.targets.get_mut(target)?.get_mut(&r)?;
+        if let Slot::Idle(labels) = slot
+            && let Some(window) = window_of(&self.selection, labels)
+            && let Some(id) = self.index.get_or_insert(labels, window, max_series)
+        {
+            *slot = Slot::Kept(id);
+        }
+        match slot {
+            Slot::Kept(id) => self.index.get_mut(*id),
+            Slot::Idle(_) | Slot::Passed(_) => None,
+        }
     }
 }
 
@@ -284,6 +330,29 @@ impl SeriesSource for Store {
             .filter_map(|stored: &Stored| {
                 let samples = stored.between(from, to);
                 (!samples.is_empty()).then(|| Series {
+                    labels: stored.labels.clone(),
+                    samples,
+                })
+            })
+            .collect();
+        found.sort_by(|a, b| a.labels.cmp(&b.labels));
+        found
+    }
+
+    fn select_histograms(
+        &self,
+        matchers: &[Matcher],
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Vec<HistogramSeries> {
+        let inner = self.read();
+        let mut found: Vec<HistogramSeries> = inner
+            .index
+            .select(matchers)
+            .filter(|stored| !stored.histograms.is_empty())
+            .filter_map(|stored| {
+                let samples = stored.histograms_between(from, to);
+                (!samples.is_empty()).then(|| HistogramSeries {
                     labels: stored.labels.clone(),
                     samples,
                 })

@@ -145,3 +145,84 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn histograms_are_kept_beside_floats_in_order_and_within_the_window() {
+    let store = Store::new(10);
+    store.select_only(Arc::new(Selection::new(1, vec![need("h", 60)])));
+    let histogram = |n: f64| {
+        Arc::new(Histogram {
+            count: n,
+            positive: vec![(0, n)],
+            ..Histogram::default()
+        })
+    };
+    let mut first = batch(
+        1000,
+        vec![(0, series("h", "a")), (1, series("x", "a"))],
+        &[],
+    );
+    first.histograms = vec![
+        (Ref(0), first.at, histogram(1.0)),
+        (Ref(1), first.at, histogram(1.0)),
+    ];
+    let done = store.append(&first);
+    assert_eq!((done.stored, done.unselected), (1, 1));
+    let at = Timestamp::from_secs;
+    let labels = series("h", "a");
+    assert_eq!(
+        store
+            .record_histogram(&labels, at(1015), &histogram(3.0))
+            .stored,
+        1
+    );
+    // The same again is nothing new; another one of its time, and an older one, are refused.
+    let again = store.record_histogram(&labels, at(1015), &histogram(3.0));
+    assert_eq!((again.stored, again.duplicates), (0, 0));
+    assert_eq!(
+        store
+            .record_histogram(&labels, at(1015), &histogram(4.0))
+            .duplicates,
+        1
+    );
+    assert_eq!(
+        store
+            .record_histogram(&labels, at(1010), &histogram(4.0))
+            .out_of_order,
+        1
+    );
+    let float = |t, v| store.record(&labels, Sample { t: at(t), v });
+    assert_eq!(
+        (float(1015, 1.0).duplicates, float(1014, 1.0).out_of_order),
+        (1, 1)
+    );
+    assert_eq!(float(1030, stale_nan()).stored, 1);
+    assert_eq!(
+        store
+            .record_histogram(&labels, at(1045), &histogram(9.0))
+            .stored,
+        1
+    );
+    assert_eq!(store.samples(), 4);
+
+    let found = |from, to| {
+        let found = store.select_histograms(&[Matcher::equal(NAME, "h")], at(from), at(to));
+        let all = found.into_iter().flat_map(|s| s.samples);
+        all.map(|(t, h)| (t.millis() / 1000, h.count, h.reset_hint))
+            .collect::<Vec<_>>()
+    };
+    use crate::model::histogram::ResetHint::{NotReset, Unknown};
+    assert_eq!(
+        found(0, 2000),
+        [
+            (1000, 1.0, Unknown),
+            (1015, 3.0, NotReset),
+            (1045, 9.0, Unknown)
+        ]
+    );
+    assert_eq!(found(1000, 1030), [(1015, 3.0, NotReset)]);
+    store.prune(at(1015) + LEAST_WINDOW + Duration::from_secs(1));
+    assert_eq!(found(0, 2000), [(1045, 9.0, Unknown)]);
+    store.prune(at(1045) + LEAST_WINDOW + Duration::from_secs(1));
+    assert_eq!(store.series(), 0);
+}

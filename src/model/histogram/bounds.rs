@@ -85,6 +85,15 @@ impl Histogram {
         negative.chain(zero).chain(positive).collect()
     }
 
+    /// Whether the lower and the upper bound belong to a bucket of this histogram.
+    pub fn inclusive(&self, bucket: &Bucket) -> (bool, bool) {
+        if self.is_custom() {
+            return (bucket.lower == f64::NEG_INFINITY, true);
+        }
+        let zero = bucket.lower <= 0.0 && bucket.upper >= 0.0;
+        (zero || bucket.lower < 0.0, zero || bucket.upper > 0.0)
+    }
+
     /// A zero bucket reaches to one side only when all other buckets lie on that side.
     pub(super) fn one_sided(&self, bucket: Bucket) -> Bucket {
         let mut bucket = bucket;

@@ -39,6 +39,40 @@ impl Histogram {
         self.any_fell(&before)
     }
 
+    /// The hint with which a storage hands this histogram out when `before` is the sample before
+    /// it in the series: "not reset" only after a histogram that it does not fall behind.
+    pub fn stored_hint(&self, before: Option<&Histogram>) -> ResetHint {
+        let asks = |h: &Histogram| h.reset_hint != ResetHint::Gauge;
+        match before {
+            _ if !asks(self) => ResetHint::Gauge,
+            Some(last)
+                if asks(last)
+                    && self.reset_hint != ResetHint::Reset
+                    && !self.falls_behind(last) =>
+            {
+                ResetHint::NotReset
+            }
+            Some(_) | None => ResetHint::Unknown,
+        }
+    }
+
+    /// True when any number is lower than in `before`, or the layout is another one.
+    fn falls_behind(&self, before: &Histogram) -> bool {
+        let lower = |a: &Buckets, b: &Buckets| {
+            a.iter().any(|(i, n)| {
+                let found = b.binary_search_by_key(i, |(j, _)| *j);
+                found.map_or(*n > 0.0, |at| b[at].1 < *n)
+            })
+        };
+        before.schema != self.schema
+            || before.zero_threshold != self.zero_threshold
+            || before.custom_values != self.custom_values
+            || self.count < before.count
+            || self.zero_count < before.zero_count
+            || lower(&before.positive, &self.positive)
+            || lower(&before.negative, &self.negative)
+    }
+
     fn any_fell(&self, before: &Histogram) -> bool {
         self.zero_count < before.zero_count
             || fell(&before.positive, &self.positive)

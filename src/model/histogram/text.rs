@@ -13,18 +13,13 @@ impl fmt::Display for Histogram {
             number(self.count),
             number(self.sum)
         )?;
-        for Bucket {
-            lower,
-            upper,
-            count,
-        } in self.buckets()
-        {
-            let (from, to) = if self.is_custom() {
-                (lower == f64::NEG_INFINITY, true)
-            } else {
-                let zero = lower <= 0.0 && upper >= 0.0;
-                (zero || lower < 0.0, zero || upper > 0.0)
-            };
+        for bucket in self.buckets() {
+            let (from, to) = self.inclusive(&bucket);
+            let Bucket {
+                lower,
+                upper,
+                count,
+            } = bucket;
             let open = if from { '[' } else { '(' };
             let close = if to { ']' } else { ')' };
             let (lower, upper) = (number(lower), number(upper));

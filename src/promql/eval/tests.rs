@@ -77,12 +77,13 @@ fn show(answer: &Answer) -> String {
         Value::Matrix(m) => {
             let all: Vec<String> = m
                 .iter()
-                .map(|(labels, samples)| {
-                    let values: Vec<String> = samples
+                .map(|row| {
+                    let values: Vec<String> = row
+                        .samples
                         .iter()
                         .map(|s| format!("{}@{}", s.v, s.t.millis() / 1000))
                         .collect();
-                    format!("{labels} {}", values.join(" "))
+                    format!("{} {}", row.labels, values.join(" "))
                 })
                 .collect();
             all.join(", ")

@@ -21,9 +21,8 @@ impl World {
     pub(crate) fn set(&self, expr: &str, series: &[(&[(&str, &str)], f64)]) {
         let found = series
             .iter()
-            .map(|(labels, value)| VectorSample {
-                labels: Labels::from_pairs(labels.iter().copied()),
-                value: *value,
+            .map(|(labels, value)| {
+                VectorSample::float(Labels::from_pairs(labels.iter().copied()), *value)
             })
             .collect();
         self.answers
@@ -115,7 +114,9 @@ impl Run<'_> {
             write: &|w: &Written| {
                 for (labels, value) in &w.samples {
                     let pairs: Vec<_> = labels.iter().collect();
-                    self.world.set(labels.name(), &[(&pairs, *value)]);
+                    if let WrittenValue::Float(v) = value {
+                        self.world.set(labels.name(), &[(&pairs, *v)]);
+                    }
                 }
                 written.borrow_mut().push(w.clone());
             },
@@ -154,7 +155,10 @@ fn kinds(outcome: &Outcome) -> Vec<ChangeKind> {
 fn show(written: &[Written]) -> Vec<String> {
     let mut lines = Vec::new();
     for w in written {
-        lines.extend(w.samples.iter().map(|(l, v)| format!("{l} {v}")));
+        lines.extend(w.samples.iter().map(|(l, v)| match v {
+            WrittenValue::Float(v) => format!("{l} {v}"),
+            WrittenValue::Histogram(h) => format!("{l} {h}"),
+        }));
         lines.extend(w.stale.iter().map(|l| format!("{l} stale")));
     }
     lines

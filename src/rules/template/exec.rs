@@ -32,7 +32,10 @@ pub(super) fn run(
         labels: Arc::clone(&labels),
         external_labels: Arc::new(data.external_labels.clone()),
         external_url: Arc::from(data.external_url),
-        value: data.value,
+        value: match data.histogram {
+            Some(h) => Value::Histogram(Arc::clone(h)),
+            None => Value::Float(data.value),
+        },
     });
     let variables = vec![
         ("$".to_owned(), Value::Root(Arc::clone(&root))),
@@ -45,7 +48,7 @@ pub(super) fn run(
             "$externalURL".to_owned(),
             Value::Str(Arc::clone(&root.external_url)),
         ),
-        ("$value".to_owned(), Value::Float(data.value)),
+        ("$value".to_owned(), root.value.clone()),
     ];
     let mut run = Run {
         program,
@@ -165,6 +168,7 @@ impl Run<'_> {
             | Value::Float(_)
             | Value::Str(_)
             | Value::Element(_)
+            | Value::Histogram(_)
             | Value::Time(_)
             | Value::Duration(_)
             | Value::Root(_) => {

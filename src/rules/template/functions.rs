@@ -110,7 +110,7 @@ impl<'a> World<'a> {
             .instant(expr, self.at)
             .map_err(|e| format!("query {expr:?}: {e}"))?;
         let vector = answer
-            .into_vector()
+            .into_elements()
             .ok_or_else(|| format!("query {expr:?}: result is not a vector or scalar"))?;
         let elements = vector
             .into_iter()
@@ -329,6 +329,7 @@ fn number(v: &Value) -> Result<f64, String> {
         | Value::Args(_)
         | Value::List(_)
         | Value::Element(_)
+        | Value::Histogram(_)
         | Value::Time(_)
         | Value::Root(_) => Err(format!("can't convert {} to float", v.type_name())),
     }
@@ -377,6 +378,7 @@ fn len(v: &Value) -> Result<Value, String> {
         | Value::Int(_)
         | Value::Float(_)
         | Value::Element(_)
+        | Value::Histogram(_)
         | Value::Time(_)
         | Value::Duration(_)
         | Value::Root(_) => return Err(format!("len of type {}", v.type_name())),

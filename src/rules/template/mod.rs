@@ -18,7 +18,7 @@ mod value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::model::{Labels, Querier, Timestamp};
+use crate::model::{Histogram, Labels, Querier, Timestamp};
 
 /// Longest text that one template may yield, in bytes.
 pub const MAX_OUTPUT: usize = 64 * 1024;
@@ -34,6 +34,8 @@ pub struct Data<'a> {
     pub external_url: &'a str,
     /// The sample's value.
     pub value: f64,
+    /// The native histogram that stands in the value's place.
+    pub histogram: Option<&'a Arc<Histogram>>,
 }
 
 /// A parsed template; cheap to clone.

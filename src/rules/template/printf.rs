@@ -37,6 +37,7 @@ pub(super) fn display(value: &Value) -> String {
             display(&Value::Labels(std::sync::Arc::clone(&e.labels))),
             float(e.value, 'g', None)
         ),
+        Value::Histogram(h) => h.to_string(),
         Value::Time(ms) => time::time(*ms),
         Value::Duration(ns) => time::duration(*ns),
         Value::Root(r) => format!(
@@ -44,7 +45,7 @@ pub(super) fn display(value: &Value) -> String {
             display(&Value::Labels(std::sync::Arc::clone(&r.labels))),
             display(&Value::Labels(std::sync::Arc::clone(&r.external_labels))),
             r.external_url,
-            float(r.value, 'g', None)
+            display(&r.value)
         ),
     }
 }
@@ -192,9 +193,14 @@ fn one(verb: char, spec: &Spec, arg: &Value) -> String {
         ('q', Value::Str(s)) => Some(pad(quote(&cut(s, spec)), spec)),
         ('x', Value::Str(s)) => Some(pad(hex(s, false), spec)),
         ('X', Value::Str(s)) => Some(pad(hex(s, true), spec)),
-        ('s', Value::Labels(_) | Value::Args(_) | Value::Time(_) | Value::Duration(_)) => {
-            Some(pad(display(arg), spec))
-        }
+        (
+            's',
+            Value::Labels(_)
+            | Value::Args(_)
+            | Value::Histogram(_)
+            | Value::Time(_)
+            | Value::Duration(_),
+        ) => Some(pad(display(arg), spec)),
         ('d', Value::Duration(ns)) => Some(integer(*ns, 'd', spec)),
         _ => None,
     };

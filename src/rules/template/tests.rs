@@ -11,9 +11,10 @@ fn m() -> Labels {
 impl Querier for OneSeries {
     fn instant(&self, expr: &str, _: Timestamp) -> Result<Answer, QueryError> {
         let elements = match expr {
-            "m" | "m{instance='h:9100'}" => vec![VectorSample {
-                labels: m(),
-                value: self.0,
+            "m" | "m{instance='h:9100'}" => vec![VectorSample::float(m(), self.0)],
+            "h" => vec![VectorSample {
+                histogram: Some(histogram()),
+                ..VectorSample::float(m(), 0.0)
             }],
             "nope" => Vec::new(),
             other => return Err(QueryError::Parse(format!("unexpected {other:?}"))),
@@ -28,13 +29,66 @@ impl Querier for OneSeries {
     }
 }
 
+fn histogram() -> Arc<Histogram> {
+    Arc::new(Histogram {
+        count: 4.0,
+        sum: 5.5,
+        positive: vec![(0, 1.0), (1, 3.0)],
+        ..Histogram::default()
+    })
+}
+
+#[test]
+fn a_histogram_as_value_shows_its_buckets_and_is_no_number() {
+    let expand = |text| expand_sample(text, 0.0, Some(&histogram()));
+    for (text, want) in [
+        ("{{ $value }}", "{count:4, sum:5.5, (0.5,1]:1, (1,2]:3}"),
+        ("{{ .Value.Count }} {{ $value.Sum }}", "4 5.5"),
+        ("{{ if $value }}yes{{ end }}", "yes"),
+        (
+            "{{ printf \"%s %T\" $value $value }}",
+            "{count:4, sum:5.5, (0.5,1]:1, (1,2]:3} *histogram.FloatHistogram",
+        ),
+        // As in Prometheus, query() knows floats only.
+        ("{{ query \"h\" | first | value }}", "0"),
+    ] {
+        assert_eq!(expand(text).as_deref(), Ok(want), "{text}");
+    }
+    for (text, why) in [
+        (
+            "{{ humanize $value }}",
+            "can't convert *histogram.FloatHistogram to float",
+        ),
+        ("{{ gt $value 1.0 }}", "incompatible types for comparison"),
+        (
+            "{{ $value.Nope }}",
+            "can't evaluate field Nope in type *histogram.FloatHistogram",
+        ),
+        (
+            "{{ range $value }}{{ end }}",
+            "range can't iterate over *histogram.FloatHistogram",
+        ),
+    ] {
+        assert_eq!(expand(text).unwrap_err(), why, "{text}");
+    }
+}
+
 fn expand(text: &str, value: f64) -> Result<String, String> {
+    expand_sample(text, value, None)
+}
+
+fn expand_sample(
+    text: &str,
+    value: f64,
+    histogram: Option<&Arc<Histogram>>,
+) -> Result<String, String> {
     let external_labels = BTreeMap::from([("r".to_owned(), "eu".to_owned())]);
     let data = Data {
         labels: &m(),
         external_labels: &external_labels,
         external_url: "http://p.example/x",
         value,
+        histogram,
     };
     Template::parse(text)
         .map_err(|(message, at)| format!("{message} at {at}"))?

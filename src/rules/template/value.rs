@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::model::Histogram;
+
 /// One element of a query's result.
 #[derive(Debug, PartialEq)]
 pub(super) struct Element {
@@ -16,7 +18,7 @@ pub(super) struct Root {
     pub(super) labels: Arc<BTreeMap<String, String>>,
     pub(super) external_labels: Arc<BTreeMap<String, String>>,
     pub(super) external_url: Arc<str>,
-    pub(super) value: f64,
+    pub(super) value: Value,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +36,8 @@ pub(super) enum Value {
     /// A query's result.
     List(Arc<Vec<Arc<Element>>>),
     Element(Arc<Element>),
+    /// A native histogram: what `.Value` is where the sample holds one.
+    Histogram(Arc<Histogram>),
     /// Milliseconds since the epoch.
     Time(i64),
     /// Nanoseconds.
@@ -58,6 +62,7 @@ impl Value {
             Value::Args(_) => "map[string]interface {}",
             Value::List(_) => "template.queryResult",
             Value::Element(_) => "*template.sample",
+            Value::Histogram(_) => "*histogram.FloatHistogram",
             Value::Time(_) => "*time.Time",
             Value::Duration(_) => "*time.Duration",
             Value::Root(_) => "template.data",
@@ -75,7 +80,11 @@ impl Value {
             Value::Labels(m) => !m.is_empty(),
             Value::Args(m) => !m.is_empty(),
             Value::List(l) => !l.is_empty(),
-            Value::Element(_) | Value::Time(_) | Value::Duration(_) | Value::Root(_) => true,
+            Value::Element(_)
+            | Value::Histogram(_)
+            | Value::Time(_)
+            | Value::Duration(_)
+            | Value::Root(_) => true,
         }
     }
 
@@ -99,7 +108,15 @@ impl Value {
                 "Labels" => Ok(Value::Labels(Arc::clone(&r.labels))),
                 "ExternalLabels" => Ok(Value::Labels(Arc::clone(&r.external_labels))),
                 "ExternalURL" => Ok(Value::Str(Arc::clone(&r.external_url))),
-                "Value" => Ok(Value::Float(r.value)),
+                "Value" => Ok(r.value.clone()),
+                _ => missing(),
+            },
+            Value::Histogram(h) => match name {
+                "Count" => Ok(Value::Float(h.count)),
+                "Sum" => Ok(Value::Float(h.sum)),
+                "ZeroCount" => Ok(Value::Float(h.zero_count)),
+                "ZeroThreshold" => Ok(Value::Float(h.zero_threshold)),
+                "Schema" => Ok(Value::Int(i64::from(h.schema))),
                 _ => missing(),
             },
             Value::Nil => Err(format!("nil data; no entry for key \"{name}\"")),

@@ -4,11 +4,13 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
 
-use crate::model::histogram::{Histogram, HistogramSeries, ResetHint};
+use crate::model::histogram::Histogram;
 use crate::model::labels::NAME;
-use crate::model::{Labels, MatchOp, Matcher, Sample, Series, SeriesSource, Timestamp, stale_nan};
+use crate::model::{
+    HistogramSeries, Labels, MatchOp, Matcher, Sample, Series, SeriesSource, Timestamp, stale_nan,
+};
 use crate::promql::Point;
-use crate::rules::Written;
+use crate::rules::{Written, WrittenValue};
 
 /// Samples of a series by time in milliseconds, strictly rising.
 type Points = Vec<(i64, Point)>;
@@ -58,13 +60,13 @@ impl Memory {
         let at = written.at.millis();
         let mut refused = None;
         for (labels, value) in &written.samples {
-            let why = refusal(of(&mut kept.series, labels), at, *value);
+            let why = refusal(of(&mut kept.series, labels), at, value);
             if let (None, Some(why)) = (&refused, why) {
                 refused = Some((labels.clone(), why));
             }
         }
         for (labels, value) in &written.samples {
-            append(of(&mut kept.series, labels), at, Point::Float(*value));
+            append(of(&mut kept.series, labels), at, point(value));
         }
         for labels in &written.stale {
             append(of(&mut kept.series, labels), at, Point::Float(stale_nan()));
@@ -160,12 +162,26 @@ fn of<'a>(
     named.entry(labels.clone()).or_default()
 }
 
+fn point(value: &WrittenValue) -> Point {
+    match value {
+        WrittenValue::Float(v) => Point::Float(*v),
+        WrittenValue::Histogram(h) => Point::Histogram(h.clone()),
+    }
+}
+
 /// Why Prometheus's storage refuses a rule's sample, which fails the rule.
-fn refusal(points: &Points, t: i64, value: f64) -> Option<&'static str> {
+fn refusal(points: &Points, t: i64, value: &WrittenValue) -> Option<&'static str> {
     let (last, point) = points.last()?;
-    let same = match point {
-        Point::Float(v) => v.to_bits() == value.to_bits(),
-        Point::Histogram(_) => false,
+    let same = match (point, value) {
+        (Point::Float(v), WrittenValue::Float(value)) => v.to_bits() == value.to_bits(),
+        (Point::Histogram(h), WrittenValue::Histogram(value)) => {
+            let hinted = Histogram {
+                reset_hint: h.reset_hint,
+                ..(**value).clone()
+            };
+            **h == hinted
+        }
+        (Point::Float(_) | Point::Histogram(_), _) => false,
     };
     match last.cmp(&t) {
         Ordering::Less => None,
@@ -181,8 +197,11 @@ fn append(points: &mut Points, t: i64, point: Point) {
     }
     let point = match point {
         Point::Histogram(h) => {
-            let before = points.last().map(|(_, p)| p);
-            let hint = hint(before, &h);
+            let before = match points.last() {
+                Some((_, Point::Histogram(before))) => Some(&**before),
+                Some((_, Point::Float(_))) | None => None,
+            };
+            let hint = h.stored_hint(before);
             if hint == h.reset_hint {
                 Point::Histogram(h)
             } else {
@@ -194,40 +213,6 @@ fn append(points: &mut Points, t: i64, point: Point) {
         Point::Float(v) => Point::Float(v),
     };
     points.push((t, point));
-}
-
-/// What a storage says of a histogram when it is read back: "not reset" only after another
-/// histogram that it does not fall behind.
-fn hint(before: Option<&Point>, h: &Histogram) -> ResetHint {
-    if h.reset_hint == ResetHint::Gauge {
-        return ResetHint::Gauge;
-    }
-    match before {
-        Some(Point::Histogram(last))
-            if last.reset_hint != ResetHint::Gauge
-                && h.reset_hint != ResetHint::Reset
-                && !falls(last, h) =>
-        {
-            ResetHint::NotReset
-        }
-        _ => ResetHint::Unknown,
-    }
-}
-
-fn falls(before: &Histogram, now: &Histogram) -> bool {
-    let lower = |a: &[(i32, f64)], b: &[(i32, f64)]| {
-        a.iter().any(|(i, n)| {
-            let found = b.binary_search_by_key(i, |(j, _)| *j);
-            found.map_or(*n > 0.0, |at| b[at].1 < *n)
-        })
-    };
-    before.schema != now.schema
-        || before.zero_threshold != now.zero_threshold
-        || before.custom_values != now.custom_values
-        || now.count < before.count
-        || now.zero_count < before.zero_count
-        || lower(&before.positive, &now.positive)
-        || lower(&before.negative, &now.negative)
 }
 
 #[cfg(test)]
@@ -257,7 +242,7 @@ mod tests {
         assert_eq!(values(&memory, "m"), [(0, 1.0), (60, 2.0)]);
         let written = |t, v| Written {
             at: Timestamp(t),
-            samples: vec![(m.clone(), v)],
+            samples: vec![(m.clone(), WrittenValue::Float(v))],
             stale: Vec::new(),
         };
         for (t, v, want) in [

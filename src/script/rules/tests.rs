@@ -23,8 +23,8 @@ fn failures(result: &FileResult) -> String {
 /// All of it passes.
 fn check(rules: &str, head: &str, tests: &str) {
     let result = run_over(rules, head, tests);
-    assert!(result.passed() > 0);
     assert_eq!(failures(&result), "", "{rules}\n{tests}");
+    assert!(result.passed() > 0);
 }
 
 const FIRES: &str = "\
@@ -354,4 +354,46 @@ fn every_corpus_rule_evaluates_over_nothing() {
             }
         }
     }
+}
+
+#[test]
+fn rules_write_histograms_and_alert_on_them() {
+    let rules = "
+groups:
+- name: g
+  rules:
+  - {record: 'job:h:sum', expr: sum by (job) (h), labels: {kind: all}}
+  - {record: 'job:h:count', expr: 'histogram_count(job:h:sum)'}
+  - alert: Slow
+    expr: 'job:h:sum'
+    annotations: {value: '{{ $value }}', asked: '{{ query \"job:h:sum\" | first | value }}'}
+";
+    let tests = "
+- interval: 1m
+  input_series:
+  - {series: 'h{job=\"a\",i=\"1\"}', values: '{{count:2 sum:3 buckets:[2]}}x3 stale'}
+  - {series: 'h{job=\"a\",i=\"2\"}', values: '{{count:1 sum:1 buckets:[1]}}x3 stale'}
+  promql_expr_test:
+  - expr: job:h:sum
+    eval_time: 2m
+    exp_samples:
+    - {labels: 'job:h:sum{job=\"a\", kind=\"all\"}', histogram: '{{count:3 sum:4 counter_reset_hint:not_reset buckets:[3]}}'}
+  - {expr: 'job:h:count', eval_time: 3m, exp_samples: [{labels: 'job:h:count{job=\"a\", kind=\"all\"}', value: 3}]}
+  - {expr: 'job:h:sum', eval_time: 4m, exp_samples: []}
+  - expr: ALERTS
+    eval_time: 3m
+    exp_samples:
+    - {labels: 'ALERTS{alertname=\"Slow\", alertstate=\"firing\", job=\"a\", kind=\"all\"}', value: 1}
+  alert_rule_test:
+  - eval_time: 3m
+    alertname: Slow
+    exp_alerts:
+    - exp_labels: {job: a, kind: all}
+      exp_annotations: {value: '{count:3, sum:4, (0.5,1]:3}', asked: '0'}
+  - {eval_time: 4m, alertname: Slow, exp_alerts: []}
+";
+    check(rules, "", tests);
+    let wrong = tests.replace("buckets:[3]", "buckets:[2]");
+    let result = run_over(rules, "", &wrong);
+    assert!(failures(&result).contains("buckets:[2]"));
 }
