@@ -12,6 +12,7 @@ pub mod forecast;
 pub mod inventory;
 pub mod ladder;
 pub mod playbook;
+pub mod runway;
 mod scope;
 pub mod signs;
 mod situation;
