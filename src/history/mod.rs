@@ -1,3 +1,5 @@
-//! The past of capacity signals, reduced. The room is empty until runway needs it.
+//! The past of capacity signals, reduced.
 //!
 //! What must stay true: bounded bytes per signal; gaps stay gaps; survives restarts.
+
+pub mod reduce;
