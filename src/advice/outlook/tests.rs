@@ -19,10 +19,11 @@ fn said(kind: Kind, daily: &[f64], limit: Option<f64>) -> Outlook {
 }
 
 fn ahead_of(outlook: Outlook) -> Ahead {
-    match outlook {
-        Outlook::Ahead(ahead) => ahead,
-        other => panic!("{other:?}"),
+    let told = format!("{outlook:?}");
+    if let Outlook::Ahead(ahead) = outlook {
+        return ahead;
     }
+    panic!("{told}")
 }
 
 #[test]
