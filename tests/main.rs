@@ -31,6 +31,9 @@ mod rule_scripts;
 /// The unit file is accepted by systemd and tightly sandboxed.
 mod service;
 
+/// The store does what the plainest store would do.
+mod store_model;
+
 /// The house rules hold: imports, deeds, lengths, reasons.
 mod tidy;
 

@@ -33,6 +33,13 @@ impl Labels {
         b.build()
     }
 
+    /// From shared pairs that are sorted by name already, without empty values.
+    pub(crate) fn from_sorted(pairs: impl Iterator<Item = (Arc<str>, Arc<str>)>) -> Self {
+        let labels = Labels(pairs.collect());
+        debug_assert!(labels.0.is_sorted_by(|a, b| a.0 < b.0));
+        labels
+    }
+
     /// The value of `name`, empty when absent.
     pub fn get(&self, name: &str) -> &str {
         self.0

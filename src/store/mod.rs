@@ -1,12 +1,18 @@
 //! Series in memory: what was selected, as far back as somebody reads.
 //!
-//! What must stay true: samples of a series rise strictly in time; a series is kept only while
-//! the selection wants it and only as long as its window; at the cap new series are refused
-//! first, said and counted, and known ones go on. Sources reach the store only as `Batch`es, and
-//! one writer appends.
+//! What must stay true: samples of a series rise strictly in time, and are read back bit for bit;
+//! a series is kept only while the selection wants it and only as long as its window; at a cap new
+//! series are refused first, said and counted, and taken in when there is room again; memory stays
+//! under the cap. Sources reach the store only as `Batch`es, and one writer appends.
+//!
+//! A label pair is held once for all series that have it, a series is a list of pair numbers, and
+//! its floats are packed: some 200 bytes for a series with six labels and 70 samples.
 
 mod index;
+mod limits;
+mod packed;
 mod series;
+mod slots;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
@@ -14,11 +20,13 @@ use std::time::Duration;
 
 use crate::model::selection::Selection;
 use crate::model::{
-    Batch, Histogram, HistogramSeries, Labels, Matcher, Ref, Sample, Series, SeriesSource,
-    TargetKey, Timestamp, stale_nan,
+    Batch, Histogram, HistogramSeries, Labels, Matcher, Sample, Series, SeriesSource, TargetKey,
+    Timestamp, stale_nan,
 };
 use index::{Index, SeriesId};
+pub use limits::Caps;
 use series::{Append, Stored};
+use slots::{Slot, Slots, Why};
 
 /// How long any series is kept at the least: the lookback of instant selectors, 5 minutes, and
 /// one more minute so that a late evaluation still sees its window.
@@ -35,41 +43,47 @@ pub struct Appended {
     pub out_of_order: u64,
     /// Samples at a time that already has another value.
     pub duplicates: u64,
-    /// New series refused because the cap is reached.
+    /// Samples of series that were refused because a cap is reached.
     pub capped: u64,
+    /// Samples stored in the place of older ones because a cap is reached.
+    pub shortened: u64,
 }
 
 /// All kept series. Readers and the one writer share it by `Arc`.
 #[derive(Debug)]
 pub struct Store {
     inner: RwLock<Inner>,
-    max_series: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
+    caps: Caps,
     selection: Arc<Selection>,
     index: Index,
-    targets: BTreeMap<TargetKey, BTreeMap<Ref, Slot>>,
-}
-
-/// What a source's number stands for.
-#[derive(Debug, Clone)]
-enum Slot {
-    Kept(SeriesId),
-    /// Wanted, but all its samples fell out of the window; kept again with its next sample.
-    Idle(Labels),
-    /// Known, but nobody reads it (or the cap refused it); kept so that a new selection can
-    /// take it up without asking the source again.
-    Passed(Labels),
+    targets: BTreeMap<TargetKey, Slots>,
+    /// Bytes that the series take.
+    bytes: usize,
 }
 
 impl Store {
     /// An empty store that holds at most `max_series` series.
     pub fn new(max_series: usize) -> Self {
+        Self::bounded(Caps {
+            series: max_series,
+            bytes: usize::MAX,
+        })
+    }
+
+    /// An empty store.
+    pub fn bounded(caps: Caps) -> Self {
         Self {
-            inner: RwLock::default(),
-            max_series,
+            inner: RwLock::new(Inner {
+                caps,
+                selection: Arc::default(),
+                index: Index::default(),
+                targets: BTreeMap::new(),
+                bytes: 0,
+            }),
         }
     }
 
@@ -77,36 +91,24 @@ impl Store {
     pub fn select_only(&self, selection: Arc<Selection>) {
         let mut guard = self.write();
         let inner = &mut *guard;
-        let mut dropped = BTreeMap::new();
-        inner.index.retain(|id, stored| {
-            let window = window_of(&selection, &stored.labels);
-            match window {
-                Some(w) => {
-                    stored.window = w;
-                    true
-                }
-                None => {
-                    dropped.insert(id, stored.labels.clone());
-                    false
-                }
-            }
-        });
-        for slot in inner.targets.values_mut().flat_map(BTreeMap::values_mut) {
-            if let Slot::Kept(id) = slot
-                && let Some(labels) = dropped.get(id)
-            {
-                *slot = Slot::Passed(labels.clone());
-            }
-        }
         inner.selection = selection;
-        for slot in inner.targets.values_mut().flat_map(BTreeMap::values_mut) {
-            if let Slot::Passed(labels) | Slot::Idle(labels) = slot
-                && let Some(window) = window_of(&inner.selection, labels)
-                && let Some(id) = inner.index.get_or_insert(labels, window, self.max_series)
-            {
-                *slot = Slot::Kept(id);
+        let selection = &inner.selection;
+        let dropped = inner.index.retain(|labels, stored| {
+            let window = window_of(selection, &labels(stored));
+            if let Some(window) = window {
+                stored.set_window(window);
+            }
+            window.is_some()
+        });
+        inner.bytes = inner.index.iter().map(Stored::bytes).sum();
+        let mut targets = std::mem::take(&mut inner.targets);
+        for slots in targets.values_mut() {
+            slots.let_wait(&dropped, Why::Unselected);
+            for (r, labels) in slots.all_waiting() {
+                slots.set(r, inner.admit(&labels));
             }
         }
+        inner.targets = targets;
     }
 
     /// Appends one pass over one target. Only the writer calls it.
@@ -114,112 +116,53 @@ impl Store {
         let mut guard = self.write();
         let inner = &mut *guard;
         let mut done = Appended::default();
-        let slots = inner.targets.entry(batch.target.clone()).or_default();
+        let mut slots = inner.targets.remove(&batch.target).unwrap_or_default();
         for (r, labels) in &batch.new {
-            let slot = match window_of(&inner.selection, labels) {
-                None => Slot::Passed(labels.clone()),
-                Some(window) => match inner.index.get_or_insert(labels, window, self.max_series) {
-                    Some(id) => Slot::Kept(id),
-                    None => {
-                        done.capped += 1;
-                        Slot::Passed(labels.clone())
-                    }
-                },
-            };
-            slots.insert(*r, slot);
+            let slot = inner.admit(labels);
+            slots.set(*r, slot);
         }
         for (r, t, v) in &batch.samples {
-            if let Some(Slot::Idle(labels)) = slots.get(r)
-                && let Some(window) = window_of(&inner.selection, labels)
-                && let Some(id) = inner.index.get_or_insert(labels, window, self.max_series)
-            {
-                slots.insert(*r, Slot::Kept(id));
-            }
-            match slots.get(r) {
-                Some(Slot::Kept(id)) => {
-                    let outcome = inner
-                        .index
-                        .get_mut(*id)
-                        .map(|s| s.push(Sample { t: *t, v: *v }));
-                    done.count(outcome);
-                }
-                Some(Slot::Idle(_) | Slot::Passed(_)) | None => done.unselected += 1,
+            let (t, v) = (*t, *v);
+            match inner.slot(&mut slots, *r) {
+                Ok(id) => done.count(inner.push(id, Sample { t, v })),
+                Err(why) => done.refuse(why),
             }
         }
         for (r, t, histogram) in &batch.histograms {
-            let kept = inner.kept(&batch.target, *r, self.max_series);
-            done.count(kept.map(|s| s.push_histogram(*t, histogram)));
-        }
-        let slots = inner.targets.entry(batch.target.clone()).or_default();
-        for r in &batch.gone {
-            // A series that comes back gets a new number.
-            if let Some(Slot::Kept(id)) = slots.remove(r)
-                && let Some(stored) = inner.index.get_mut(id)
-            {
-                stored.push(Sample {
-                    t: batch.at,
-                    v: stale_nan(),
-                });
+            match inner.slot(&mut slots, *r) {
+                Ok(id) => done.count(inner.push_histogram(id, *t, histogram)),
+                Err(why) => done.refuse(why),
             }
         }
+        // A series that comes back gets a new number.
+        let mut gone = batch.gone.clone();
+        gone.sort_unstable();
+        inner.end(slots.remove(&gone), batch.at);
+        inner.targets.insert(batch.target.clone(), slots);
         done
     }
 
     /// Appends one sample that a rule produced. Always kept, as far back as somebody reads it.
     pub fn record(&self, labels: &Labels, sample: Sample) -> Appended {
-        let mut guard = self.write();
-        let inner = &mut *guard;
-        let mut done = Appended::default();
-        let window = window_of(&inner.selection, labels).unwrap_or(LEAST_WINDOW);
-        match inner.index.get_or_insert(labels, window, self.max_series) {
-            Some(id) => {
-                let outcome = inner.index.get_mut(id).map(|s| s.push(sample));
-                done.count(outcome);
-            }
-            None => done.capped += 1,
-        }
-        done
+        self.record_one(labels, |inner, id| inner.push(id, sample))
     }
 
-    /// Appends one native histogram that a rule produced.
+    /// Appends one histogram that a rule produced, like [`record`](Self::record).
     pub fn record_histogram(
         &self,
         labels: &Labels,
         t: Timestamp,
         histogram: &Arc<Histogram>,
     ) -> Appended {
-        let mut guard = self.write();
-        let inner = &mut *guard;
-        let mut done = Appended::default();
-        let window = window_of(&inner.selection, labels).unwrap_or(LEAST_WINDOW);
-        match inner.index.get_or_insert(labels, window, self.max_series) {
-            Some(id) => {
-                let stored = inner.index.get_mut(id);
-                done.count(stored.map(|s| s.push_histogram(t, histogram)));
-            }
-            None => done.capped += 1,
-        }
-        done
+        self.record_one(labels, |inner, id| inner.push_histogram(id, t, histogram))
     }
 
     /// Ends all series of a target that is watched no more: stale markers at `at`.
     pub fn forget(&self, target: &TargetKey, at: Timestamp) {
         let mut guard = self.write();
-        let inner = &mut *guard;
-        for slot in inner
-            .targets
-            .remove(target)
-            .unwrap_or_default()
-            .into_values()
-        {
-            if let Slot::Kept(id) = slot
-                && let Some(stored) = inner.index.get_mut(id)
-            {
-                stored.push(Sample {
-                    t: at,
-                    v: stale_nan(),
-                });
-            }
+        if let Some(slots) = guard.targets.remove(target) {
+            let ended: Vec<SeriesId> = slots.all_kept().collect();
+            guard.end(ended, at);
         }
     }
 
@@ -227,31 +170,25 @@ impl Store {
     pub fn prune(&self, now: Timestamp) {
         let mut guard = self.write();
         let inner = &mut *guard;
-        let mut dropped = BTreeMap::new();
-        inner.index.retain(|id, stored| {
+        let dropped = inner.index.retain(|_, stored| {
             stored.trim(now);
-            let keep = !stored.is_empty();
-            if !keep {
-                dropped.insert(id, stored.labels.clone());
-            }
-            keep
+            stored.shrink();
+            !stored.is_empty()
         });
+        inner.index.shrink();
+        inner.bytes = inner.index.iter().map(Stored::bytes).sum();
         if dropped.is_empty() {
             return;
         }
         // A source may still hold the number and send to it again.
-        for slot in inner.targets.values_mut().flat_map(BTreeMap::values_mut) {
-            if let Slot::Kept(id) = slot
-                && let Some(labels) = dropped.get(id)
-            {
-                *slot = Slot::Idle(labels.clone());
-            }
+        for slots in inner.targets.values_mut() {
+            slots.let_wait(&dropped, Why::Idle);
         }
     }
 
     /// Metric names of kept series, sorted.
     pub fn names(&self) -> Vec<String> {
-        self.read().index.names().map(str::to_owned).collect()
+        self.read().index.metric_names()
     }
 
     /// Number of kept series.
@@ -261,9 +198,40 @@ impl Store {
 
     /// Number of kept samples.
     pub fn samples(&self) -> usize {
-        let inner = self.read();
-        let each = inner.index.iter();
-        each.map(|s| s.samples.len() + s.histograms.len()).sum()
+        self.read().index.iter().map(Stored::len).sum()
+    }
+
+    /// Bytes of kept labels and samples, as the caps count them.
+    pub fn bytes(&self) -> usize {
+        self.read().used()
+    }
+
+    /// Series that wait because a cap refused them.
+    pub fn refused(&self) -> usize {
+        self.read().targets.values().map(Slots::capped).sum()
+    }
+
+    fn record_one(
+        &self,
+        labels: &Labels,
+        push: impl FnOnce(&mut Inner, SeriesId) -> Option<Append>,
+    ) -> Appended {
+        let mut guard = self.write();
+        let inner = &mut *guard;
+        let mut done = Appended::default();
+        let id = match inner.index.find(labels) {
+            Some(id) => id,
+            None if inner.is_full() => {
+                done.capped += 1;
+                return done;
+            }
+            None => {
+                let window = window_of(&inner.selection, labels).unwrap_or(LEAST_WINDOW);
+                inner.insert(labels, window)
+            }
+        };
+        done.count(push(inner, id));
+        done
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, Inner> {
@@ -280,18 +248,83 @@ impl Store {
 }
 
 impl Inner {
-    /// The series that a source's number stands for, if it is kept or wanted again.
-    fn kept(&mut self, target: &TargetKey, r: Ref, max_series: usize) -> Option<&mut Stored> {
-        let slot = self.targets.get_mut(target)?.get_mut(&r)?;
-        if let Slot::Idle(labels) = slot
-            && let Some(window) = window_of(&self.selection, labels)
-            && let Some(id) = self.index.get_or_insert(labels, window, max_series)
-        {
-            *slot = Slot::Kept(id);
+    fn used(&self) -> usize {
+        self.bytes + self.index.pair_bytes()
+    }
+
+    fn is_full(&self) -> bool {
+        self.caps.refuses(self.index.len(), self.used())
+    }
+
+    /// Decides about a series that a source tells of.
+    fn admit(&mut self, labels: &Labels) -> Slot {
+        let Some(window) = window_of(&self.selection, labels) else {
+            return Slot::Waits(Why::Unselected, labels.clone());
+        };
+        match self.index.find(labels) {
+            Some(id) => Slot::Kept(id),
+            None if self.is_full() => Slot::Waits(Why::Capped, labels.clone()),
+            None => Slot::Kept(self.insert(labels, window)),
         }
+    }
+
+    fn insert(&mut self, labels: &Labels, window: Duration) -> SeriesId {
+        let id = self.index.insert(labels, window);
+        self.bytes += self.index.get(id).map_or(0, Stored::bytes);
+        id
+    }
+
+    /// The series that a sample goes to.
+    fn slot(&mut self, slots: &mut Slots, r: crate::model::Ref) -> Result<SeriesId, Why> {
+        if let Some(id) = slots.kept(r) {
+            return Ok(id);
+        }
+        let Some((why, labels)) = slots.waiting(r) else {
+            return Err(Why::Unselected);
+        };
+        let why = *why;
+        if why == Why::Unselected || (why == Why::Capped && self.is_full()) {
+            return Err(why);
+        }
+        let slot = self.admit(labels);
+        slots.set(r, slot.clone());
         match slot {
-            Slot::Kept(id) => self.index.get_mut(*id),
-            Slot::Idle(_) | Slot::Passed(_) => None,
+            Slot::Kept(id) => Ok(id),
+            Slot::Waits(why, _) => Err(why),
+        }
+    }
+
+    fn push(&mut self, id: SeriesId, sample: Sample) -> Option<Append> {
+        self.change(id, |stored, full| stored.push(sample, full))
+    }
+
+    fn push_histogram(
+        &mut self,
+        id: SeriesId,
+        t: Timestamp,
+        histogram: &Arc<Histogram>,
+    ) -> Option<Append> {
+        self.change(id, |stored, full| stored.push_histogram(t, histogram, full))
+    }
+
+    fn change(
+        &mut self,
+        id: SeriesId,
+        push: impl FnOnce(&mut Stored, bool) -> Append,
+    ) -> Option<Append> {
+        let full = self.used() >= self.caps.bytes;
+        let stored = self.index.get_mut(id)?;
+        let before = stored.bytes();
+        let append = push(stored, full);
+        self.bytes = (self.bytes + stored.bytes()).saturating_sub(before);
+        Some(append)
+    }
+
+    /// Writes stale markers.
+    fn end(&mut self, ended: Vec<SeriesId>, at: Timestamp) {
+        for id in ended {
+            let v = stale_nan();
+            self.push(id, Sample { t: at, v });
         }
     }
 }
@@ -300,10 +333,21 @@ impl Appended {
     fn count(&mut self, outcome: Option<Append>) {
         match outcome {
             Some(Append::Stored) => self.stored += 1,
+            Some(Append::Shortened) => {
+                self.stored += 1;
+                self.shortened += 1;
+            }
             Some(Append::Same) => {}
             Some(Append::Duplicate) => self.duplicates += 1,
             Some(Append::OutOfOrder) => self.out_of_order += 1,
             None => self.unselected += 1,
+        }
+    }
+
+    fn refuse(&mut self, why: Why) {
+        match why {
+            Why::Capped => self.capped += 1,
+            Why::Unselected | Why::Idle => self.unselected += 1,
         }
     }
 
@@ -314,6 +358,7 @@ impl Appended {
         self.out_of_order += other.out_of_order;
         self.duplicates += other.duplicates;
         self.capped += other.capped;
+        self.shortened += other.shortened;
     }
 }
 
@@ -324,19 +369,15 @@ fn window_of(selection: &Selection, labels: &Labels) -> Option<Duration> {
 impl SeriesSource for Store {
     fn select(&self, matchers: &[Matcher], from: Timestamp, to: Timestamp) -> Vec<Series> {
         let inner = self.read();
-        let mut found: Vec<Series> = inner
-            .index
-            .select(matchers)
-            .filter_map(|stored: &Stored| {
-                let samples = stored.between(from, to);
-                (!samples.is_empty()).then(|| Series {
-                    labels: stored.labels.clone(),
-                    samples,
-                })
+        let found = inner.index.select(matchers, |s| s.has_floats_after(from));
+        let read = found.into_iter().filter_map(|stored| {
+            let samples = stored.between(from, to);
+            (!samples.is_empty()).then(|| Series {
+                labels: inner.index.labels(stored),
+                samples,
             })
-            .collect();
-        found.sort_by(|a, b| a.labels.cmp(&b.labels));
-        found
+        });
+        read.collect()
     }
 
     fn select_histograms(
@@ -346,20 +387,15 @@ impl SeriesSource for Store {
         to: Timestamp,
     ) -> Vec<HistogramSeries> {
         let inner = self.read();
-        let mut found: Vec<HistogramSeries> = inner
-            .index
-            .select(matchers)
-            .filter(|stored| !stored.histograms.is_empty())
-            .filter_map(|stored| {
-                let samples = stored.histograms_between(from, to);
-                (!samples.is_empty()).then(|| HistogramSeries {
-                    labels: stored.labels.clone(),
-                    samples,
-                })
+        let found = inner.index.select(matchers, Stored::has_histograms);
+        let read = found.into_iter().filter_map(|stored| {
+            let samples = stored.histograms_between(from, to);
+            (!samples.is_empty()).then(|| HistogramSeries {
+                labels: inner.index.labels(stored),
+                samples,
             })
-            .collect();
-        found.sort_by(|a, b| a.labels.cmp(&b.labels));
-        found
+        });
+        read.collect()
     }
 
     fn unkept(&self, matchers: &[Matcher]) -> Option<String> {
@@ -367,7 +403,7 @@ impl SeriesSource for Store {
             m.name == crate::model::labels::NAME && m.op == crate::model::MatchOp::Equal
         })?;
         let inner = self.read();
-        let kept = inner.selection.wants_name(&name.value) || inner.index.has_name(&name.value);
+        let kept = inner.selection.wants_name(&name.value) || inner.index.has_metric(&name.value);
         (!kept).then(|| {
             format!(
                 "{} is not kept because no rule reads it; to keep it, set [store] pin = \
