@@ -3,6 +3,7 @@
 //! What must stay true: looking around is brief (under a second), on loopback and local sockets
 //! only, and says what it did not get to see with the line that would fix it.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,9 +16,11 @@ use crate::api::Blind;
 use crate::clock::Clock;
 use crate::config::{self, Config, ScrapeConfig, Span, StaticConfig, Toggle};
 use crate::model::Selection;
+use crate::sources::host::memory_limit;
 use crate::sources::postgres::{Finding, Places, PostgresCollector, PostgresSettings, discover};
 use crate::sources::scrape::Health;
 use crate::sources::{Client, HostCollector, Schedule, Target};
+use crate::store::Caps;
 
 /// Exporters and built-in endpoints by their well-known ports.
 const EXPORTERS: [(&str, u16); 7] = [
@@ -336,30 +339,10 @@ fn hash(text: &str) -> u64 {
     crate::model::Labels::from_pairs([("settings", text)]).fingerprint()
 }
 
-/// How many series fit in the memory budget: what is left after the program itself, at the
-/// measured size of a series with its samples.
-pub(crate) fn max_series(config: &Config) -> usize {
-    const PER_SERIES: u64 = 4 << 10;
-    const PROGRAM: u64 = 32 << 20;
-    let budget = config.limits.memory.map_or_else(default_memory, |b| b.0);
-    usize::try_from(budget.saturating_sub(PROGRAM).max(16 << 20) / PER_SERIES).unwrap_or(usize::MAX)
-}
-
-/// 70 % of the cgroup's limit, else 256 MiB.
-fn default_memory() -> u64 {
-    let limit = [
-        "/sys/fs/cgroup/memory.max",
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-    ]
-    .into_iter()
-    .find_map(|path| {
-        std::fs::read_to_string(path)
-            .ok()?
-            .trim()
-            .parse::<u64>()
-            .ok()
-    })
-    // cgroup v1 writes a number near 2^63 for "no limit".
-    .filter(|limit| *limit < 1 << 50);
-    limit.map_or(256 << 20, |limit| limit / 10 * 7)
+/// How much the store may hold: what `limits.memory` says, else 70 % of the tightest limit of the
+/// cgroups that this process is in, else what 256 MiB allow.
+pub(crate) fn caps(config: &Config) -> Caps {
+    let memory = config.limits.memory.map(|b| b.0);
+    let memory = memory.or_else(|| Some(memory_limit(Path::new("/"))? / 10 * 7));
+    Caps::of_memory(memory.unwrap_or(256 << 20))
 }

@@ -47,7 +47,7 @@ pub async fn look_once(plan: Plan) -> anyhow::Result<Snapshot> {
         observed: Observed::default(),
         metrics: Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"))),
     };
-    let store = Arc::new(Store::new(discover::max_series(&plan.config)));
+    let store = Arc::new(Store::bounded(discover::caps(&plan.config)));
     store.select_only(Arc::clone(&selection));
 
     let first = clock.now();
@@ -199,7 +199,9 @@ fn judge(
         missing: Missing::Blind,
         warm: true,
         history_since: at,
-        write: &|written| super::pipeline::write(store, written),
+        write: &|written| {
+            super::pipeline::write(store, written);
+        },
         elapsed: &|| stopwatch.elapsed(),
         known: None,
     };

@@ -17,7 +17,7 @@ use crate::rules::{
     self, Alert, Change, ChangeKind, EvalContext, Group, Outcome, Written, WrittenValue,
 };
 use crate::state::{AdviceRow, AlertRow, State};
-use crate::store::Store;
+use crate::store::{Appended, Store};
 use crate::telemetry::Metrics;
 
 /// How often samples and series out of every window are dropped, and groups looked through for
@@ -414,7 +414,7 @@ fn evaluate(
         missing: config.rules.missing,
         warm: true,
         history_since: started,
-        write: &|written| write(&rooms.store, written),
+        write: &|written| count(&rooms.metrics, write(&rooms.store, written)),
         elapsed: &|| stopwatch.elapsed(),
         known: Some(&|name| known(rooms, name, slot)),
     };
@@ -432,29 +432,42 @@ fn known(rooms: &Rooms, name: &str, slot: Timestamp) -> bool {
 }
 
 /// Puts what a rule wrote where the querier reads.
-pub(crate) fn write(store: &Store, written: &Written) {
+pub(crate) fn write(store: &Store, written: &Written) -> Appended {
+    let mut done = Appended::default();
     for (labels, value) in &written.samples {
-        match value {
+        done.add(match value {
             WrittenValue::Float(v) => {
                 let sample = Sample {
                     t: written.at,
                     v: *v,
                 };
-                store.record(labels, sample);
+                store.record(labels, sample)
             }
-            WrittenValue::Histogram(h) => {
-                store.record_histogram(labels, written.at, h);
-            }
-        }
+            WrittenValue::Histogram(h) => store.record_histogram(labels, written.at, h),
+        });
     }
     for labels in &written.stale {
-        store.record(
-            labels,
-            Sample {
-                t: written.at,
-                v: stale_nan(),
-            },
-        );
+        let sample = Sample {
+            t: written.at,
+            v: stale_nan(),
+        };
+        done.add(store.record(labels, sample));
+    }
+    done
+}
+
+/// Adds what the store took in and what it refused to our own counters.
+pub(crate) fn count(metrics: &Metrics, done: Appended) {
+    metrics.store_samples_appended_total.add(done.stored);
+    for (reason, n) in [
+        ("out_of_order", done.out_of_order),
+        ("duplicate", done.duplicates),
+        ("series_cap", done.capped),
+        ("window_cap", done.shortened),
+    ] {
+        if n > 0 {
+            metrics.store_samples_dropped_total.with([reason]).add(n);
+        }
     }
 }
 

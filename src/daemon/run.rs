@@ -15,7 +15,7 @@ use super::collect::{Feed, Views};
 use super::discover::{self, Found};
 use super::fleet::Fleet;
 use super::observed::Observed;
-use super::pipeline::{Pipeline, Rooms, warn_retired};
+use super::pipeline::{self, Pipeline, Rooms, warn_retired};
 use super::plan::Plan;
 use super::publish::Publisher;
 use super::senders::Senders;
@@ -113,7 +113,7 @@ impl Daemon {
 
         let client = Client::new().map_err(anyhow::Error::msg)?;
         let found = discover::sources(&plan, &client, &clock).await?;
-        let store = Arc::new(Store::new(discover::max_series(&plan.config)));
+        let store = Arc::new(Store::bounded(discover::caps(&plan.config)));
         let engine = Arc::new(Engine::new(
             Arc::clone(&store) as _,
             EngineOptions::default(),
@@ -340,24 +340,20 @@ async fn write(
     let mut warned = false;
     while let Some(batch) = batches.recv().await {
         let done = store.append(&batch);
-        metrics.store_samples_appended_total.add(done.stored);
-        for (reason, n) in [
-            ("out_of_order", done.out_of_order),
-            ("duplicate", done.duplicates),
-            ("series_cap", done.capped),
-        ] {
-            if n > 0 {
-                metrics.store_samples_dropped_total.with([reason]).add(n);
-            }
-        }
-        if done.capped > 0 && !warned {
-            warned = true;
+        pipeline::count(&metrics, done);
+        let refused = store.refused();
+        if refused > 0 && !warned {
             tracing::warn!(
                 target = %batch.target.0,
-                "the series cap is reached and new series are refused; raise limits.memory or select less"
+                series = store.series(),
+                bytes = store.bytes(),
+                "the store is full and new series are refused; raise limits.memory or select less"
             );
         }
+        warned = refused > 0;
         metrics.store_series.set(store.series() as f64);
+        metrics.store_series_refused.set(refused as f64);
+        metrics.store_bytes.set(store.bytes() as f64);
         wake.notify_one();
     }
 }

@@ -419,7 +419,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #![proptest_config(ProptestConfig::with_cases(800))]
         /// Against a queue of plain samples, with drops at the front in between.
         #[test]
         fn what_is_read_is_what_was_put_in(

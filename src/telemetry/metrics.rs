@@ -232,6 +232,10 @@ pub struct Metrics {
     pub source_slots_missed_total: Counters<1>,
     /// Series in memory.
     pub store_series: Gauge,
+    /// Series that wait because the store is full.
+    pub store_series_refused: Gauge,
+    /// Bytes of labels and samples in memory.
+    pub store_bytes: Gauge,
     /// Samples taken in.
     pub store_samples_appended_total: Counter,
     /// Samples refused, by the bound that bit.
@@ -290,6 +294,14 @@ impl Metrics {
                 "Slots that passed while the pass before still ran.",
             ),
             store_series: r.gauge("loadline_store_series", "Series in memory."),
+            store_series_refused: r.gauge(
+                "loadline_store_series_refused",
+                "Series that wait because the store is full.",
+            ),
+            store_bytes: r.gauge(
+                "loadline_store_bytes",
+                "Bytes of labels and samples in memory.",
+            ),
             store_samples_appended_total: r
                 .counter("loadline_store_samples_appended_total", "Samples taken in."),
             store_samples_dropped_total: r.counters(

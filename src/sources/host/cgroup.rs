@@ -1,4 +1,4 @@
-//! The limits of the container that loadline itself runs in.
+//! The limits of the container or unit that loadline itself runs in.
 
 use std::path::Path;
 
@@ -6,6 +6,35 @@ use super::{Output, Roots, read};
 
 /// Version 1 writes "no limit" as the largest number of pages.
 const NO_LIMIT: f64 = (1u64 << 60) as f64;
+
+/// The tightest memory limit in bytes of the cgroups that this process is in, its own and those
+/// above it; `root` is the file system's root.
+pub fn memory_limit(root: &Path) -> Option<u64> {
+    let groups = read(&root.join("proc/self/cgroup")).ok()?;
+    let mut tightest: Option<u64> = None;
+    for line in groups.lines() {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else {
+            continue;
+        };
+        let (tree, file) = if controllers.is_empty() {
+            ("sys/fs/cgroup", "memory.max")
+        } else if controllers.split(',').any(|c| c == "memory") {
+            ("sys/fs/cgroup/memory", "memory.limit_in_bytes")
+        } else {
+            continue;
+        };
+        // A container may see a path that its own tree does not have: what is there counts.
+        let inside = Path::new(path.trim_start_matches('/'));
+        for folder in inside.ancestors() {
+            let text = read(&root.join(tree).join(folder).join(file)).unwrap_or_default();
+            let limit = text.trim().parse::<u64>().ok();
+            let limit = limit.filter(|limit| (*limit as f64) < NO_LIMIT);
+            tightest = tightest.into_iter().chain(limit).min();
+        }
+    }
+    tightest
+}
 
 /// Reads the limits, where there is a container and it has some.
 pub(super) fn gather(roots: &Roots, out: &mut Output<'_>) {

@@ -28,6 +28,14 @@ use super::series::{End, SeriesCache, Writer};
 use crate::config::Host;
 use crate::model::labels::NAME;
 use crate::model::{Batch, Labels, Selection, TargetKey, Timestamp};
+#[cfg(target_os = "linux")]
+pub use cgroup::memory_limit;
+
+/// No cgroups, no limit.
+#[cfg(not(target_os = "linux"))]
+pub fn memory_limit(_root: &Path) -> Option<u64> {
+    None
+}
 
 /// Label `job` of this collector's series.
 pub const JOB: &str = "loadline-host";

@@ -400,3 +400,40 @@ fn container_limits_are_read_where_there_is_a_container() {
     ];
     assert!(read(&unlimited, true).is_empty());
 }
+
+#[test]
+fn the_tightest_memory_limit_of_our_own_cgroups_counts() {
+    let limit = |files: &[(&str, &str)]| {
+        let dir = tempfile::tempdir().unwrap();
+        for (file, text) in files {
+            write(dir.path(), file, text);
+        }
+        memory_limit(dir.path())
+    };
+    let unit = ("proc/self/cgroup", "0::/system.slice/loadline.service\n");
+    let top = "sys/fs/cgroup/memory.max";
+    let slice = "sys/fs/cgroup/system.slice/memory.max";
+    let own = "sys/fs/cgroup/system.slice/loadline.service/memory.max";
+    assert_eq!(limit(&[unit, (own, "500\n"), (slice, "max\n")]), Some(500));
+    assert_eq!(limit(&[unit, (own, "500\n"), (slice, "300\n")]), Some(300));
+    assert_eq!(limit(&[unit, (own, "max\n"), (slice, "max\n")]), None);
+    assert_eq!(limit(&[unit, (own, "max\n"), (top, "200\n")]), Some(200));
+    // Another unit's limit is not ours.
+    let other = "sys/fs/cgroup/system.slice/other.service/memory.max";
+    assert_eq!(limit(&[unit, (other, "100\n")]), None);
+    // In a container the path is that of the host, and the tree starts at our own group.
+    let outside = ("proc/self/cgroup", "0::/../../docker/abc\n");
+    assert_eq!(limit(&[outside, (top, "700\n")]), Some(700));
+    assert_eq!(limit(&[(top, "700\n")]), None);
+
+    let v1 = (
+        "proc/self/cgroup",
+        "5:cpu,cpuacct:/a\n4:memory:/a/b\n0::/a\n",
+    );
+    let own = "sys/fs/cgroup/memory/a/b/memory.limit_in_bytes";
+    let above = "sys/fs/cgroup/memory/a/memory.limit_in_bytes";
+    let none = "9223372036854771712\n";
+    assert_eq!(limit(&[v1, (own, "900\n"), (above, none)]), Some(900));
+    assert_eq!(limit(&[v1, (own, none), (above, "800\n")]), Some(800));
+    assert_eq!(limit(&[v1, (own, none), (above, none)]), None);
+}
