@@ -21,6 +21,7 @@ mod reload;
 mod run;
 mod senders;
 mod shipped;
+mod unwritten;
 mod views;
 
 pub use look::look_once;

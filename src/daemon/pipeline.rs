@@ -8,6 +8,7 @@ use anyhow::Context;
 
 use super::observed::Observed;
 use super::plan::Plan;
+use super::unwritten::{Evaluated, Unwritten, unless_full};
 use crate::advice::{self, Advised, Decision, Playbook, SignInstance, SignKey};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -63,6 +64,7 @@ pub(crate) struct Pipeline {
     sources_seen: Option<Timestamp>,
     kept_house: Timestamp,
     flush_due: Option<(Timestamp, &'static str)>,
+    unwritten: Unwritten,
 }
 
 impl Pipeline {
@@ -98,6 +100,7 @@ impl Pipeline {
             sources_seen: None,
             kept_house: now,
             flush_due: Some((now, "start")),
+            unwritten: Unwritten::default(),
         };
         // As it was told before the restart, then what the rules of today make of it.
         pipeline.signs = advice::instances(&remembered, &plan.config.advice.system_labels);
@@ -125,7 +128,7 @@ impl Pipeline {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         // The new rows first: a kill in between leaves an alert twice, never not at all.
         self.commit_all(all, now).await?;
-        self.rooms.state.retain_groups(&names).await?;
+        unless_full(self.rooms.state.retain_groups(&names).await)?;
         Ok(())
     }
 
@@ -173,7 +176,8 @@ impl Pipeline {
     pub(crate) async fn tick(&mut self, now: Timestamp) -> anyhow::Result<Tick> {
         let mut done = Tick::default();
         // Before the first samples there is nothing to judge.
-        if self.sources_seen.is_some() {
+        self.unwritten.write(&self.rooms.state).await?;
+        if self.sources_seen.is_some() && !self.unwritten.is_full() {
             for i in 0..self.groups.len() {
                 let first = self.groups[i].last().is_none();
                 let missed = self.groups[i].missed();
@@ -199,25 +203,25 @@ impl Pipeline {
         // A message that waited over a restart gets its advice first, if that comes soon.
         let advised = !self.advised.is_empty() || now.since(self.started) >= FIRST_ADVICE;
         let due = done.evaluated > 0 || self.flush_due.is_some_and(|(due, _)| due <= now);
-        if due && advised {
+        if due && advised && self.unwritten.is_empty() {
             let decisions = self.decisions();
-            let flushed = self
-                .outbox
-                .flush(&self.rooms.state, now, &self.signs, &decisions)
-                .await?;
-            for id in &flushed.unreadable {
-                tracing::warn!(
-                    notice = id,
-                    "a notice cannot be read by this version; it stays"
-                );
+            let state = &self.rooms.state;
+            let flushed = self.outbox.flush(state, now, &self.signs, &decisions);
+            if let Some(flushed) = unless_full(flushed.await)? {
+                for id in &flushed.unreadable {
+                    tracing::warn!(
+                        notice = id,
+                        "a notice cannot be read by this version; it stays"
+                    );
+                }
+                warn_retired(&flushed.retired);
+                done.messages = flushed.messages.len();
+                self.flush_due = flushed.next_due;
             }
-            warn_retired(&flushed.retired);
-            done.messages = flushed.messages.len();
-            self.flush_due = flushed.next_due;
         }
         if now.since(self.kept_house) >= HOUSEKEEPING {
             self.rooms.store.prune(now);
-            self.rooms.state.prune(now - KEEP_MESSAGES).await?;
+            unless_full(self.rooms.state.prune(now - KEEP_MESSAGES).await)?;
             self.kept_house = now;
         }
         Ok(done)
@@ -242,6 +246,11 @@ impl Pipeline {
     /// Running groups.
     pub(crate) fn groups(&self) -> &[Group] {
         &self.groups
+    }
+
+    /// Transactions that a full disk keeps waiting.
+    pub(crate) fn unwritten(&self) -> usize {
+        self.unwritten.len()
     }
 
     /// Firing signs.
@@ -349,12 +358,15 @@ impl Pipeline {
             })
             .collect();
         let notices = self.outbox.notices(&events);
-        self.rooms
-            .state
-            .commit_group(group, &upserts, &deletes, &notices, at)
-            .await?;
+        self.unwritten.push(Evaluated {
+            group: group.to_owned(),
+            upserts,
+            deletes,
+            notices,
+            at,
+        });
         self.signs = after;
-        Ok(())
+        Ok(self.unwritten.write(&self.rooms.state).await?)
     }
 
     /// Decides for every system, and remembers decisions that changed.
@@ -393,8 +405,10 @@ impl Pipeline {
                 tracing::debug!(system = new.decision.system, warning, "advice");
             }
         }
-        self.rooms.state.commit_advice(&rows, &[], &[], now).await?;
-        self.advised = advised;
+        let written = self.rooms.state.commit_advice(&rows, &[], &[], now).await;
+        if unless_full(written)?.is_some() || self.advised.is_empty() {
+            self.advised = advised;
+        }
         Ok(())
     }
 }

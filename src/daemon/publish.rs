@@ -61,6 +61,10 @@ impl Publisher {
             samples: pipeline.rooms.store.samples(),
         };
         self.count(&snapshot, &books);
+        let unwritten = pipeline.unwritten() as f64;
+        self.metrics.state_unwritten.set(unwritten);
+        let is_short = pipeline.rooms.state.is_short_of_room();
+        self.metrics.state_short_of_room.set(f64::from(is_short));
         Ok(snapshot)
     }
 }

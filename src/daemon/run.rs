@@ -23,7 +23,7 @@ use super::{listener, reload};
 use crate::api::{self, Snapshot};
 use crate::clock::Clock;
 use crate::config;
-use crate::model::{Batch, Selection, TargetKey};
+use crate::model::{Batch, Selection, TargetKey, Timestamp};
 use crate::notify::{Frame, Outbox, RetryPolicy, Routing, Worker, desktop};
 use crate::promql::{Engine, EngineOptions};
 use crate::sources::Client;
@@ -43,6 +43,8 @@ const FIRST_PASS: Duration = Duration::from_secs(60);
 const DRAIN: Duration = Duration::from_secs(5);
 /// How long answers of the API may take when the daemon stops.
 const API_DRAIN: Duration = Duration::from_secs(2);
+/// How often the state looks for room on a disk that was full, and at its files.
+const TIDY: Duration = Duration::from_secs(5);
 
 /// What the command line sets over the config.
 #[derive(Debug, Clone, Default)]
@@ -59,6 +61,12 @@ pub async fn run(plan: Plan, options: Options) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let mut daemon = Daemon::start(plan, &options).await?;
     let outcome = daemon.serve(&mut signals).await;
+    if let Err(error) = &outcome
+        && let Some(damage) = error.downcast_ref::<StateError>()
+        && damage.is_damage()
+    {
+        daemon.pipeline.rooms.state.condemn(damage);
+    }
     // A second signal ends it at once.
     tokio::select! {
         stopped = daemon.stop() => outcome.and(stopped),
@@ -84,6 +92,7 @@ struct Daemon {
     stop_api: CancellationToken,
     api: TaskTracker,
     wake: Arc<Notify>,
+    tidied: Timestamp,
 }
 
 impl Daemon {
@@ -211,6 +220,7 @@ impl Daemon {
             stop_api,
             api,
             wake,
+            tidied: started,
         })
     }
 
@@ -223,6 +233,10 @@ impl Daemon {
                 self.pipeline.sources_seen(now);
             }
             let tick = self.pipeline.tick(now).await?;
+            if now.since(self.tidied) >= TIDY || now < self.tidied {
+                self.pipeline.rooms.state.tidy_up().await?;
+                self.tidied = now;
+            }
             if tick.messages > 0 {
                 self.senders.wake();
             }

@@ -3,7 +3,7 @@
 use sqlx::SqliteConnection;
 
 use super::notices::{self, NoticeRow};
-use super::{State, StateError, begin, commit};
+use super::{State, StateError};
 use crate::model::Timestamp;
 
 /// One thing that the advisor remembers.
@@ -43,16 +43,19 @@ impl State {
         if upserts.is_empty() && deletes.is_empty() && notices.is_empty() {
             return Ok(());
         }
-        let mut conn = self.writer().await;
-        let mut tx = begin(&mut conn).await?;
-        for row in upserts {
-            upsert(&mut tx, row, at).await?;
-        }
-        for (kind, id) in deletes {
-            delete(&mut tx, kind, id).await?;
-        }
-        notices::enqueue(&mut tx, notices).await?;
-        commit(tx).await
+        let rows = (upserts.to_vec(), deletes.to_vec(), notices.to_vec(), at);
+        self.write(rows, |(upserts, deletes, notices, at), conn| {
+            Box::pin(async move {
+                for row in upserts {
+                    upsert(conn, row, *at).await?;
+                }
+                for (kind, id) in deletes {
+                    delete(conn, kind, id).await?;
+                }
+                notices::enqueue(conn, notices).await
+            })
+        })
+        .await
     }
 }
 

@@ -3,7 +3,7 @@
 use sqlx::SqliteConnection;
 
 use super::notices::{self, NoticeRow};
-use super::{State, StateError, begin, commit};
+use super::{State, StateError};
 use crate::model::Timestamp;
 
 /// One alert instance.
@@ -50,38 +50,50 @@ impl State {
         if upserts.is_empty() && deletes.is_empty() && notices.is_empty() {
             return Ok(());
         }
-        let mut conn = self.writer().await;
-        let mut tx = begin(&mut conn).await?;
-        for row in upserts {
-            upsert(&mut tx, group, row, at).await?;
-        }
-        for fingerprint in deletes {
-            delete(&mut tx, group, *fingerprint).await?;
-        }
-        notices::enqueue(&mut tx, notices).await?;
-        commit(tx).await
+        let rows = (
+            group.to_owned(),
+            upserts.to_vec(),
+            deletes.to_vec(),
+            notices.to_vec(),
+            at,
+        );
+        self.write(rows, |(group, upserts, deletes, notices, at), conn| {
+            Box::pin(async move {
+                for row in upserts {
+                    upsert(conn, group, row, *at).await?;
+                }
+                for fingerprint in deletes {
+                    delete(conn, group, *fingerprint).await?;
+                }
+                notices::enqueue(conn, notices).await
+            })
+        })
+        .await
     }
 
     /// Forgets the instances of groups that are not in `keep`, after a reload without them.
     pub async fn retain_groups(&self, keep: &[&str]) -> Result<u64, StateError> {
-        let known: Vec<String> =
-            sqlx::query_scalar("SELECT DISTINCT rule_group FROM alert ORDER BY rule_group")
-                .fetch_all(self.readers())
-                .await
-                .map_err(|e| StateError::sql("read the rule groups", e))?;
-        let mut conn = self.writer().await;
-        let mut tx = begin(&mut conn).await?;
-        let mut gone = 0;
-        for group in known.iter().filter(|g| !keep.contains(&g.as_str())) {
-            gone += sqlx::query("DELETE FROM alert WHERE rule_group = $1")
-                .bind(group)
-                .execute(&mut *tx)
-                .await
-                .map_err(|e| StateError::sql("forget a rule group", e))?
-                .rows_affected();
-        }
-        commit(tx).await?;
-        Ok(gone)
+        let keep: Vec<String> = keep.iter().map(|g| (*g).to_owned()).collect();
+        self.write(keep, |keep, conn| {
+            Box::pin(async move {
+                let known: Vec<String> =
+                    sqlx::query_scalar("SELECT DISTINCT rule_group FROM alert ORDER BY rule_group")
+                        .fetch_all(&mut *conn)
+                        .await
+                        .map_err(|e| StateError::sql("read the rule groups", e))?;
+                let mut gone = 0;
+                for group in known.iter().filter(|g| !keep.contains(g)) {
+                    gone += sqlx::query("DELETE FROM alert WHERE rule_group = $1")
+                        .bind(group)
+                        .execute(&mut *conn)
+                        .await
+                        .map_err(|e| StateError::sql("forget a rule group", e))?
+                        .rows_affected();
+                }
+                Ok(gone)
+            })
+        })
+        .await
     }
 }
 

@@ -3,7 +3,7 @@
 use sqlx::SqliteConnection;
 
 use super::endpoints::{self, EndpointRow};
-use super::{State, StateError, begin, books, commit};
+use super::{State, StateError, books};
 use crate::model::Timestamp;
 
 /// Attempts kept per message; older ones are deleted.
@@ -58,13 +58,15 @@ impl State {
         message_id: &str,
         at: Timestamp,
     ) -> Result<AttemptStart, StateError> {
-        let mut conn = self.writer().await;
-        let mut tx = begin(&mut conn).await?;
-        let start = begin_attempt(&mut tx, message_id, at).await?;
-        insert_attempt(&mut tx, message_id, start.n, at).await?;
-        trim_attempts(&mut tx, message_id, start.n - ATTEMPTS_KEPT).await?;
-        commit(tx).await?;
-        Ok(start)
+        self.write((message_id.to_owned(), at), |(id, at), conn| {
+            Box::pin(async move {
+                let start = begin_attempt(conn, id, *at).await?;
+                insert_attempt(conn, id, start.n, *at).await?;
+                trim_attempts(conn, id, start.n - ATTEMPTS_KEPT).await?;
+                Ok(start)
+            })
+        })
+        .await
     }
 
     /// Records an attempt that was answered with success, and how its endpoint stands.
@@ -96,21 +98,24 @@ impl State {
         next_attempt_at: Timestamp,
         use_fallback: bool,
     ) -> Result<(), StateError> {
-        let mut conn = self.writer().await;
-        let mut tx = begin(&mut conn).await?;
-        end_attempt(&mut tx, end).await?;
-        sqlx::query(
-            "UPDATE message SET next_attempt_at = $2, use_fallback = $3
-             WHERE id = $1 AND state = 'pending'",
-        )
-        .bind(&end.message_id)
-        .bind(next_attempt_at.millis())
-        .bind(i64::from(use_fallback))
-        .execute(&mut *tx)
+        let rows = (end.clone(), endpoint.clone(), next_attempt_at, use_fallback);
+        self.write(rows, |(end, endpoint, next, use_fallback), conn| {
+            Box::pin(async move {
+                end_attempt(conn, end).await?;
+                sqlx::query(
+                    "UPDATE message SET next_attempt_at = $2, use_fallback = $3
+                     WHERE id = $1 AND state = 'pending'",
+                )
+                .bind(&end.message_id)
+                .bind(next.millis())
+                .bind(i64::from(*use_fallback))
+                .execute(&mut *conn)
+                .await
+                .map_err(|e| StateError::sql("reschedule a message", e))?;
+                endpoints::upsert(conn, endpoint).await
+            })
+        })
         .await
-        .map_err(|e| StateError::sql("reschedule a message", e))?;
-        endpoints::upsert(&mut tx, endpoint).await?;
-        commit(tx).await
     }
 
     /// The last attempts of a message, oldest first.
@@ -143,23 +148,27 @@ impl State {
         state: &'static str,
         delta: books::Delta,
     ) -> Result<(), StateError> {
-        let mut conn = self.writer().await;
-        let mut tx = begin(&mut conn).await?;
-        end_attempt(&mut tx, end).await?;
-        let done = sqlx::query(
-            "UPDATE message SET state = $2, finished_at = $3 WHERE id = $1 AND state = 'pending'",
-        )
-        .bind(&end.message_id)
-        .bind(state)
-        .bind(end.at.millis())
-        .execute(&mut *tx)
+        let rows = (end.clone(), endpoint.clone(), state, delta);
+        self.write(rows, |(end, endpoint, state, delta), conn| {
+            Box::pin(async move {
+                end_attempt(conn, end).await?;
+                let done = sqlx::query(
+                    "UPDATE message SET state = $2, finished_at = $3
+                     WHERE id = $1 AND state = 'pending'",
+                )
+                .bind(&end.message_id)
+                .bind(*state)
+                .bind(end.at.millis())
+                .execute(&mut *conn)
+                .await
+                .map_err(|e| StateError::sql("finish a message", e))?;
+                if done.rows_affected() == 1 {
+                    books::add(conn, &endpoint.name, *delta).await?;
+                }
+                endpoints::upsert(conn, endpoint).await
+            })
+        })
         .await
-        .map_err(|e| StateError::sql("finish a message", e))?;
-        if done.rows_affected() == 1 {
-            books::add(&mut tx, &endpoint.name, delta).await?;
-        }
-        endpoints::upsert(&mut tx, endpoint).await?;
-        commit(tx).await
     }
 }
 

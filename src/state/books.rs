@@ -2,7 +2,7 @@
 
 use sqlx::SqliteConnection;
 
-use super::{State, StateError, begin, commit};
+use super::{State, StateError};
 use crate::model::Timestamp;
 
 /// Counts of one endpoint since the state was created; `pending` is counted from the rows, so
@@ -85,26 +85,28 @@ impl State {
     /// Deletes what ended before `before`: messages with their attempts and notices, and notices
     /// that were never sent. The books keep their counts. Returns the number of rows.
     pub async fn prune(&self, before: Timestamp) -> Result<u64, StateError> {
-        let mut conn = self.writer().await;
-        let mut tx = begin(&mut conn).await?;
-        let messages = sqlx::query(
-            "DELETE FROM message WHERE state IN ('delivered', 'dead') AND finished_at < $1",
-        )
-        .bind(before.millis())
-        .execute(&mut *tx)
+        self.write(before, |before, conn| {
+            Box::pin(async move {
+                let messages = sqlx::query(
+                    "DELETE FROM message WHERE state IN ('delivered', 'dead') AND finished_at < $1",
+                )
+                .bind(before.millis())
+                .execute(&mut *conn)
+                .await
+                .map_err(|e| StateError::sql("delete old messages", e))?
+                .rows_affected();
+                let notices = sqlx::query(
+                    "DELETE FROM notice WHERE state <> 'pending' AND message_id IS NULL AND at < $1",
+                )
+                .bind(before.millis())
+                .execute(conn)
+                .await
+                .map_err(|e| StateError::sql("delete old notices", e))?
+                .rows_affected();
+                Ok(messages + notices)
+            })
+        })
         .await
-        .map_err(|e| StateError::sql("delete old messages", e))?
-        .rows_affected();
-        let notices = sqlx::query(
-            "DELETE FROM notice WHERE state <> 'pending' AND message_id IS NULL AND at < $1",
-        )
-        .bind(before.millis())
-        .execute(&mut *tx)
-        .await
-        .map_err(|e| StateError::sql("delete old notices", e))?
-        .rows_affected();
-        commit(tx).await?;
-        Ok(messages + notices)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use sqlx::SqliteConnection;
 
-use super::{State, StateError, begin, commit};
+use super::{State, StateError};
 use crate::model::Timestamp;
 
 /// How an endpoint (one config of a receiver) stands.
@@ -22,6 +22,8 @@ pub struct EndpointRow {
     pub disabled_reason: Option<String>,
     /// When it last answered with success.
     pub last_success_at: Option<Timestamp>,
+    /// When the messages that it got would have come evenly at its pace: the memory of its rate.
+    pub paced_until: Timestamp,
 }
 
 impl EndpointRow {
@@ -35,6 +37,7 @@ impl EndpointRow {
             hold_until: Timestamp(0),
             disabled_reason: None,
             last_success_at: None,
+            paced_until: Timestamp(0),
         }
     }
 }
@@ -49,10 +52,11 @@ impl State {
             i64,
             Option<String>,
             Option<i64>,
+            i64,
         );
         let row: Option<Row> = sqlx::query_as(
             "SELECT failures, failing_since, refused_since, hold_until, disabled_reason,
-                    last_success_at
+                    last_success_at, paced_until
              FROM endpoint WHERE name = $1",
         )
         .bind(name)
@@ -61,7 +65,7 @@ impl State {
         .map_err(|e| StateError::sql("read how an endpoint stands", e))?;
         Ok(row.map_or_else(
             || EndpointRow::new(name),
-            |(failures, since, refused, hold, disabled_reason, success)| EndpointRow {
+            |(failures, since, refused, hold, disabled_reason, success, paced)| EndpointRow {
                 name: name.to_owned(),
                 failures,
                 failing_since: since.map(Timestamp),
@@ -69,20 +73,26 @@ impl State {
                 hold_until: Timestamp(hold),
                 disabled_reason,
                 last_success_at: success.map(Timestamp),
+                paced_until: Timestamp(paced),
             },
         ))
     }
 
     /// Forgets that an endpoint was disabled, e.g. after its address was changed.
     pub async fn enable_endpoint(&self, name: &str) -> Result<(), StateError> {
-        let mut conn = self.writer().await;
-        let mut tx = begin(&mut conn).await?;
-        sqlx::query("UPDATE endpoint SET disabled_reason = NULL, hold_until = 0 WHERE name = $1")
-            .bind(name)
-            .execute(&mut *tx)
-            .await
-            .map_err(|e| StateError::sql("enable an endpoint", e))?;
-        commit(tx).await
+        self.write(name.to_owned(), |name, conn| {
+            Box::pin(async move {
+                sqlx::query(
+                    "UPDATE endpoint SET disabled_reason = NULL, hold_until = 0 WHERE name = $1",
+                )
+                .bind(name)
+                .execute(conn)
+                .await
+                .map_err(|e| StateError::sql("enable an endpoint", e))?;
+                Ok(())
+            })
+        })
+        .await
     }
 }
 
@@ -93,12 +103,13 @@ pub(super) async fn upsert(
     sqlx::query(
         "INSERT INTO endpoint
              (name, failures, failing_since, refused_since, hold_until, disabled_reason,
-              last_success_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)
+              last_success_at, paced_until)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
          ON CONFLICT (name) DO UPDATE SET
              failures = excluded.failures, failing_since = excluded.failing_since,
-             refused_since = excluded.refused_since, hold_until = excluded.hold_until, disabled_reason = excluded.disabled_reason,
-             last_success_at = excluded.last_success_at",
+             refused_since = excluded.refused_since, hold_until = excluded.hold_until,
+             disabled_reason = excluded.disabled_reason,
+             last_success_at = excluded.last_success_at, paced_until = excluded.paced_until",
     )
     .bind(&row.name)
     .bind(row.failures)
@@ -107,6 +118,7 @@ pub(super) async fn upsert(
     .bind(row.hold_until.millis())
     .bind(&row.disabled_reason)
     .bind(row.last_success_at.map(Timestamp::millis))
+    .bind(row.paced_until.millis())
     .execute(conn)
     .await
     .map_err(|e| StateError::sql("write how an endpoint stands", e))?;

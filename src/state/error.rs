@@ -49,10 +49,27 @@ pub enum StateError {
     /// The schema could not be brought up to date.
     #[error("cannot bring the state database up to date: {0}")]
     Migrate(sqlx::migrate::MigrateError),
+    /// The directory lies on a file system without dependable locks.
+    #[error(
+        "the state directory {} lies on a network file system ({kind}), whose locks and syncs \
+         cannot be depended on; set `[state] dir` to a local disk", dir.display()
+    )]
+    Remote {
+        /// The directory.
+        dir: PathBuf,
+        /// Which one.
+        kind: &'static str,
+    },
+    /// Nothing is written any more since a write failed in a way that a second try would hide.
+    #[error("the state is not written any more: {why}")]
+    Stopped {
+        /// What happened.
+        why: String,
+    },
     /// The check at start found damage.
     #[error(
-        "the state database {} is damaged: {finding}; move it aside to start empty, or restore a \
-         backup", path.display()
+        "the state database {} is damaged: {finding}; the next start puts it aside and begins \
+         with an empty one", path.display()
     )]
     Corrupt {
         /// The file.
@@ -87,12 +104,31 @@ impl StateError {
     /// daemon then stops sending and ends; trying the write again would lie.
     pub fn is_fatal(&self) -> bool {
         match self {
-            StateError::Corrupt { .. } => true,
-            // Primary result codes: IOERR, CORRUPT, NOTADB.
+            StateError::Corrupt { .. } | StateError::Stopped { .. } => true,
             StateError::Sql { source, .. } => {
-                primary_code(source).is_some_and(|c| [10, 11, 26].contains(&c))
+                !self.is_disk_full()
+                    && code(source).is_some_and(|c| [IOERR, CORRUPT, NOTADB].contains(&(c & 0xff)))
             }
             StateError::Locked { .. }
+            | StateError::Remote { .. }
+            | StateError::Io { .. }
+            | StateError::OldSqlite { .. }
+            | StateError::NewerSchema { .. }
+            | StateError::Migrate(_)
+            | StateError::Row { .. } => false,
+        }
+    }
+
+    /// True when the database is damaged.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            StateError::Corrupt { .. } => true,
+            StateError::Sql { source, .. } => {
+                code(source).is_some_and(|c| [CORRUPT, NOTADB].contains(&(c & 0xff)))
+            }
+            StateError::Locked { .. }
+            | StateError::Remote { .. }
+            | StateError::Stopped { .. }
             | StateError::Io { .. }
             | StateError::OldSqlite { .. }
             | StateError::NewerSchema { .. }
@@ -104,8 +140,12 @@ impl StateError {
     /// True when the disk is full.
     pub fn is_disk_full(&self) -> bool {
         match self {
-            StateError::Sql { source, .. } => primary_code(source) == Some(13),
+            StateError::Sql { source, .. } => {
+                code(source).is_some_and(|c| c & 0xff == FULL || c == IOERR_SHMSIZE)
+            }
             StateError::Locked { .. }
+            | StateError::Remote { .. }
+            | StateError::Stopped { .. }
             | StateError::Io { .. }
             | StateError::OldSqlite { .. }
             | StateError::NewerSchema { .. }
@@ -116,7 +156,14 @@ impl StateError {
     }
 }
 
-fn primary_code(error: &sqlx::Error) -> Option<u32> {
-    let code: u32 = error.as_database_error()?.code()?.parse().ok()?;
-    Some(code & 0xff)
+const IOERR: u32 = 10;
+const CORRUPT: u32 = 11;
+const FULL: u32 = 13;
+const NOTADB: u32 = 26;
+/// The index of the write-ahead log could not grow.
+const IOERR_SHMSIZE: u32 = 10 | (19 << 8);
+
+/// SQLite's extended result code.
+fn code(error: &sqlx::Error) -> Option<u32> {
+    error.as_database_error()?.code()?.parse().ok()
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
-use super::{State, StateError, begin, books, commit, notices};
+use super::{State, StateError, books, notices};
 use crate::model::Timestamp;
 
 /// Where a message stands.
@@ -129,35 +129,23 @@ impl State {
         if messages.is_empty() && silent.is_empty() {
             return Ok(());
         }
-        let mut conn = self.writer().await;
-        let mut tx = begin(&mut conn).await?;
-        let mut seq = last_seq(&mut tx).await?;
-        for message in messages {
-            seq += 1;
-            if !insert(&mut tx, message, seq).await? {
-                continue;
-            }
-            let mut folded = 0;
-            for notice in &message.notices {
-                let id = Some(message.id.as_str());
-                folded += i64::from(notices::fold(&mut tx, notice, id, "").await?);
-            }
-            // The message itself stands for one of its notices; a repeat has none and counts
-            // as enqueued here.
-            let delta = if folded == 0 {
-                books::Delta::enqueued(1)
-            } else {
-                books::Delta::folded(folded - 1)
-            };
-            books::add(&mut tx, &message.endpoint, delta).await?;
-            upsert_group(&mut tx, message).await?;
-        }
-        for fold in silent {
-            if notices::fold(&mut tx, &fold.notice, None, &fold.reason).await? {
-                books::add(&mut tx, &fold.endpoint, books::Delta::folded(1)).await?;
-            }
-        }
-        commit(tx).await
+        let rows = (messages.to_vec(), silent.to_vec());
+        self.write(rows, |(messages, silent), conn| {
+            Box::pin(async move {
+                let mut seq = last_seq(conn).await?;
+                for message in messages {
+                    seq += 1;
+                    add(conn, message, seq).await?;
+                }
+                for fold in silent {
+                    if notices::fold(conn, &fold.notice, None, &fold.reason).await? {
+                        books::add(conn, &fold.endpoint, books::Delta::folded(1)).await?;
+                    }
+                }
+                Ok(())
+            })
+        })
+        .await
     }
 
     /// What was last said, per endpoint and group.
@@ -262,26 +250,54 @@ impl State {
         reason: &str,
         at: Timestamp,
     ) -> Result<u64, StateError> {
-        let mut conn = self.writer().await;
-        let mut tx = begin(&mut conn).await?;
-        let dead = sqlx::query(
-            "UPDATE message SET state = 'dead', finished_at = $2, last_error = $3
-             WHERE endpoint = $1 AND state = 'pending'",
-        )
-        .bind(endpoint)
-        .bind(at.millis())
-        .bind(reason)
-        .execute(&mut *tx)
+        let rows = (endpoint.to_owned(), reason.to_owned(), at);
+        self.write(rows, |(endpoint, reason, at), conn| {
+            Box::pin(async move {
+                let dead = sqlx::query(
+                    "UPDATE message SET state = 'dead', finished_at = $2, last_error = $3
+                     WHERE endpoint = $1 AND state = 'pending'",
+                )
+                .bind(endpoint)
+                .bind(at.millis())
+                .bind(reason)
+                .execute(&mut *conn)
+                .await
+                .map_err(|e| StateError::sql("give up waiting messages", e))?
+                .rows_affected();
+                if dead > 0 {
+                    let delta = books::Delta::dead(i64::try_from(dead).unwrap_or(i64::MAX));
+                    books::add(conn, endpoint, delta).await?;
+                }
+                Ok(dead)
+            })
+        })
         .await
-        .map_err(|e| StateError::sql("give up waiting messages", e))?
-        .rows_affected();
-        if dead > 0 {
-            let delta = books::Delta::dead(i64::try_from(dead).unwrap_or(i64::MAX));
-            books::add(&mut tx, endpoint, delta).await?;
-        }
-        commit(tx).await?;
-        Ok(dead)
     }
+}
+
+/// Writes a message that is not there yet, and folds the notices that it tells.
+async fn add(
+    conn: &mut SqliteConnection,
+    message: &NewMessage,
+    seq: i64,
+) -> Result<(), StateError> {
+    if !insert(conn, message, seq).await? {
+        return Ok(());
+    }
+    let mut folded = 0;
+    for notice in &message.notices {
+        let id = Some(message.id.as_str());
+        folded += i64::from(notices::fold(conn, notice, id, "").await?);
+    }
+    // The message itself stands for one of its notices; a repeat has none and counts as enqueued
+    // here.
+    let delta = if folded == 0 {
+        books::Delta::enqueued(1)
+    } else {
+        books::Delta::folded(folded - 1)
+    };
+    books::add(conn, &message.endpoint, delta).await?;
+    upsert_group(conn, message).await
 }
 
 async fn last_seq(conn: &mut SqliteConnection) -> Result<i64, StateError> {

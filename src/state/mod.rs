@@ -5,38 +5,48 @@
 //! one transaction; nothing is called delivered before an answer came; the books balance
 //! (enqueued = delivered + folded + dead + pending).
 //!
-//! **Never put a call that writes inside `select!` or a timeout**: a dropped future leaves it
-//! unknown whether the commit happened. Wait for it, then look at the token.
+//! A write ends even when its caller gives up waiting; but whoever drops it does not learn its
+//! outcome: wait for a write, then look at the token. After a failed sync or damage nothing is
+//! written any more. A full disk costs the ballast first.
 //!
 //! The rows are plain: payloads are JSON text that the room which writes them can read.
 
 mod advice;
 mod alerts;
 mod attempts;
+mod ballast;
 mod books;
 mod endpoints;
 mod error;
 mod messages;
+mod meta;
 mod notices;
 mod open;
+mod set_aside;
+mod silences;
 #[cfg(test)]
 mod tests;
+mod writer;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use sqlx::Connection;
 use sqlx::sqlite::SqlitePool;
-use sqlx::{Connection, Sqlite, SqliteConnection, Transaction};
 use tokio::sync::Mutex;
 
 pub use advice::AdviceRow;
 pub use alerts::AlertRow;
 pub use attempts::{AttemptEnd, AttemptRow, AttemptStart};
+pub use ballast::BALLAST_BYTES;
 pub use books::Book;
 pub use endpoints::EndpointRow;
 pub use error::StateError;
 pub use messages::{GroupRow, MessageRow, MessageState, NewMessage, SilentFold};
 pub use notices::{NoticeRow, NoticeState};
 pub use open::{MIN_SQLITE, migrations};
+pub use silences::{AckRow, SilenceRow};
 
 /// The open state directory; cheap to clone, closed when the last clone is dropped.
 #[derive(Clone, Debug)]
@@ -44,10 +54,12 @@ pub struct State(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    writer: Mutex<SqliteConnection>,
+    writer: Mutex<writer::Core>,
     readers: SqlitePool,
-    /// Held for its lock.
-    _lock: std::fs::File,
+    dir: PathBuf,
+    /// The disk is full or nearly so.
+    ballast_spent: Arc<AtomicBool>,
+    set_aside: Option<PathBuf>,
 }
 
 impl State {
@@ -58,6 +70,7 @@ impl State {
             inner
                 .writer
                 .into_inner()
+                .conn
                 .close()
                 .await
                 .map_err(|e| StateError::sql("close the state database", e))?;
@@ -65,24 +78,29 @@ impl State {
         Ok(())
     }
 
+    /// The state directory.
+    pub fn dir(&self) -> &Path {
+        &self.0.dir
+    }
+
+    /// True from the first write that found the disk full until [`State::tidy_up`] found room
+    /// again.
+    pub fn is_short_of_room(&self) -> bool {
+        self.0.ballast_spent.load(Ordering::SeqCst)
+    }
+
+    /// Where a damaged database was put when this one was opened.
+    pub fn set_aside(&self) -> Option<&Path> {
+        self.0.set_aside.as_deref()
+    }
+
+    /// Marks the database as damaged, so that the next start puts it aside even when its check
+    /// finds nothing. Says nothing when even that fails.
+    pub fn condemn(&self, why: &StateError) {
+        set_aside::mark(&self.0.dir, &why.to_string());
+    }
+
     fn readers(&self) -> &SqlitePool {
         &self.0.readers
     }
-
-    async fn writer(&self) -> tokio::sync::MutexGuard<'_, SqliteConnection> {
-        self.0.writer.lock().await
-    }
-}
-
-/// Begins the only kind of write transaction there is.
-async fn begin(conn: &mut SqliteConnection) -> Result<Transaction<'_, Sqlite>, StateError> {
-    conn.begin_with("BEGIN IMMEDIATE")
-        .await
-        .map_err(|e| StateError::sql("begin a transaction", e))
-}
-
-async fn commit(tx: Transaction<'_, Sqlite>) -> Result<(), StateError> {
-    tx.commit()
-        .await
-        .map_err(|e| StateError::sql("commit a transaction", e))
 }

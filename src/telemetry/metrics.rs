@@ -264,6 +264,10 @@ pub struct Metrics {
     pub outbox_length: Gauge,
     /// Age of the oldest message that waits.
     pub outbox_oldest_seconds: Gauge,
+    /// 1 while the disk of the state has no room left.
+    pub state_short_of_room: Gauge,
+    /// Evaluations that a full disk keeps from being written.
+    pub state_unwritten: Gauge,
     registry: Registry,
 }
 
@@ -359,6 +363,14 @@ impl Metrics {
             outbox_oldest_seconds: r.gauge(
                 "loadline_outbox_oldest_seconds",
                 "Age of the oldest message that waits.",
+            ),
+            state_short_of_room: r.gauge(
+                "loadline_state_short_of_room",
+                "1 while the disk of the state has no room left.",
+            ),
+            state_unwritten: r.gauge(
+                "loadline_state_unwritten",
+                "Evaluations that a full disk keeps from being written.",
             ),
             registry: r.sorted(),
         }
