@@ -4,13 +4,15 @@
 //! ends in `gone` or lives on; keys and their bytes are bounded, and what is over the bound is
 //! read anew in each pass instead of being kept.
 
-use std::collections::HashMap;
+mod keys;
+
+use std::hash::{BuildHasher, RandomState};
+
+use hashbrown::HashTable;
 
 use super::scrape::text::BadLine;
 use crate::model::{Batch, Labels, Ref, Selection};
-
-/// Most bytes of keys remembered for one source.
-const MAX_KEY_BYTES: usize = 16 << 20;
+use keys::Keys;
 
 /// What became of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,11 +23,15 @@ pub(crate) enum Fate {
     Unselected,
     /// Its labels were refused.
     Refused(BadLine),
+    /// It is a metric's name, and nobody reads the metric.
+    Unwanted,
+    /// It is a metric's name, and only we may write the metric.
+    Reserved,
 }
 
 /// A series' place in the cache; good until the end of the pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Slot(usize);
+pub(crate) struct Slot(u32);
 
 /// A series' samples in one pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,16 +53,14 @@ pub(crate) enum End {
     Failed,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Key {
-    fate: Fate,
-    seen: u32,
-}
+/// Stands for a label set: two keyed hashes of it, of which both would have to be met by another
+/// set of the same source to be mistaken for it.
+type Print = [u64; 2];
 
 #[derive(Debug)]
 struct Series {
+    print: Print,
     id: Ref,
-    labels: Labels,
     born: u32,
     seen: u32,
     /// The last sample brought its own timestamp: such a series ends without a marker.
@@ -72,19 +76,19 @@ pub(crate) struct SeriesCache {
     /// True between `begin` and `end`: a pass that was dropped half-way is undone by the next.
     open: bool,
     generation: Option<u64>,
-    keys: HashMap<Box<[u8]>, Key>,
-    key_bytes: usize,
+    keys: Keys,
     series: Vec<Option<Series>>,
     free: Vec<Slot>,
-    by_labels: HashMap<Labels, Slot>,
+    by_print: HashTable<Slot>,
+    hashers: [RandomState; 2],
     next: u32,
     started_over: bool,
     seen: usize,
 }
 
 impl SeriesCache {
-    /// Starts a pass. After a change of selection, keys that were unselected are looked at again
-    /// and series that nobody reads any more are let go.
+    /// Starts a pass. After a change of selection all keys are looked at again, and series that
+    /// nobody reads any more end with this pass.
     pub(crate) fn begin(&mut self, selection: &Selection) {
         if self.open {
             self.forget_newborn();
@@ -92,35 +96,33 @@ impl SeriesCache {
         self.pass = self.pass.wrapping_add(1);
         self.open = true;
         self.seen = 0;
-        if self.generation.replace(selection.generation) == Some(selection.generation) {
-            return;
+        if self.generation.replace(selection.generation) != Some(selection.generation) {
+            self.keys.clear();
         }
-        let series = &self.series;
-        self.keys.retain(|key, entry| {
-            let keep = match entry.fate {
-                Fate::Kept(slot) => series[slot.0]
-                    .as_ref()
-                    .is_some_and(|s| selection.wants(&s.labels)),
-                Fate::Unselected => false,
-                Fate::Refused(_) => true,
-            };
-            if !keep {
-                self.key_bytes -= key.len();
-            }
-            keep
-        });
+        self.keys.begin();
     }
 
     /// What is known of a key.
     pub(crate) fn get(&mut self, key: &[u8]) -> Option<Fate> {
-        let entry = self.keys.get_mut(key)?;
-        entry.seen = self.pass;
-        Some(entry.fate)
+        self.keys.get(key)
+    }
+
+    /// True when a line starts with the unwanted name that the line before had.
+    #[inline]
+    pub(crate) fn skips(&self, line: &[u8]) -> bool {
+        self.keys.skips(line)
+    }
+
+    /// What is known of the series or name that a line starts with, and how many bytes that is;
+    /// `None` when another was expected after the one before.
+    #[inline]
+    pub(crate) fn expected(&mut self, line: &[u8]) -> Option<(Fate, usize)> {
+        self.keys.expected(line)
     }
 
     /// Remembers a key that is not kept.
     pub(crate) fn refuse(&mut self, key: &[u8], fate: Fate) {
-        self.remember(key, fate);
+        self.keys.set(key, fate);
     }
 
     /// The slot of a label set, announced in `new` when it had none.
@@ -131,40 +133,47 @@ impl SeriesCache {
         report: bool,
         new: &mut Vec<(Ref, Labels)>,
     ) -> Slot {
-        let slot = match self.by_labels.get(&labels) {
+        let print = self.hashers.each_ref().map(|h| h.hash_one(&labels));
+        let of = |series: &[Option<Series>], slot: &Slot| {
+            series[slot.0 as usize].as_ref().map(|s| s.print)
+        };
+        let known = self
+            .by_print
+            .find(print[0], |slot| of(&self.series, slot) == Some(print));
+        let slot = match known {
             Some(slot) => *slot,
             None => {
                 let id = self.fresh_id();
-                new.push((id, labels.clone()));
+                new.push((id, labels));
                 let series = Series {
+                    print,
                     id,
-                    labels: labels.clone(),
                     born: self.pass,
                     seen: self.pass.wrapping_sub(1),
                     own_time: false,
                     report,
                 };
-                let slot = match self.free.pop() {
-                    Some(slot) => {
-                        self.series[slot.0] = Some(series);
-                        slot
+                let slot = self.free.pop().unwrap_or_else(|| {
+                    if self.series.len() == self.series.capacity() {
+                        self.series.reserve_exact((self.series.len() / 4).max(8));
                     }
-                    None => {
-                        self.series.push(Some(series));
-                        Slot(self.series.len() - 1)
-                    }
-                };
-                self.by_labels.insert(labels, slot);
+                    self.series.push(None);
+                    Slot(u32::try_from(self.series.len() - 1).unwrap_or(u32::MAX))
+                });
+                self.series[slot.0 as usize] = Some(series);
+                let series = &self.series;
+                self.by_print
+                    .insert_unique(print[0], slot, |s| of(series, s).map_or(0, |p| p[0]));
                 slot
             }
         };
-        self.remember(key, Fate::Kept(slot));
+        self.keys.set(key, Fate::Kept(slot));
         slot
     }
 
     /// Notes a sample of a series.
     pub(crate) fn touch(&mut self, slot: Slot, own_time: bool) -> Option<Seen> {
-        let series = self.series[slot.0].as_mut()?;
+        let series = self.series[slot.0 as usize].as_mut()?;
         series.own_time = own_time;
         if series.seen == self.pass {
             return Some(Seen::Again(series.id));
@@ -178,44 +187,32 @@ impl SeriesCache {
     /// again. After a failed pass its `new` entries, but for the report's, must not be told on.
     pub(crate) fn end(&mut self, end: End) -> Vec<Ref> {
         self.open = false;
-        let live = self.by_labels.len();
+        let live = self.len();
         // Passes that stay partial must not pile up what churns.
         let crowded = live > 2 * self.seen + 1_000;
-        match end {
-            End::Partial if !crowded => return Vec::new(),
-            End::Good if live == self.seen && self.keys.len() <= 2 * live + 64 => {
-                return Vec::new();
-            }
-            End::Good | End::Partial | End::Failed => {}
-        }
-        let pass = self.pass;
-        let stays = |s: &Series| s.seen == pass && (end != End::Failed || s.report);
-        let series = &self.series;
-        let key_bytes = &mut self.key_bytes;
-        self.keys.retain(|key, entry| {
-            let keep = match entry.fate {
-                Fate::Kept(slot) => series[slot.0].as_ref().is_some_and(stays),
-                Fate::Unselected | Fate::Refused(_) => entry.seen == pass,
-            };
-            if !keep {
-                *key_bytes -= key.len();
-            }
-            keep
-        });
+        let settled = match end {
+            End::Partial => !crowded,
+            End::Good => live == self.seen && self.keys.len() <= 2 * live + 64,
+            End::Failed => false,
+        };
         let mut gone = Vec::new();
-        for (i, place) in self.series.iter_mut().enumerate() {
-            if place.as_ref().is_none_or(stays) {
-                continue;
-            }
-            if let Some(s) = place.take() {
-                self.by_labels.remove(&s.labels);
-                self.free.push(Slot(i));
+        if !settled {
+            let pass = self.pass;
+            let stays = |s: &Series| s.seen == pass && (end != End::Failed || s.report);
+            let series = &self.series;
+            self.keys.retain(|fate, seen| match fate {
+                Fate::Kept(slot) => series[slot.0 as usize].as_ref().is_some_and(stays),
+                Fate::Unwanted | Fate::Reserved => seen || end == End::Failed,
+                Fate::Unselected | Fate::Refused(_) => seen,
+            });
+            for s in self.take_out(|s| !stays(s)) {
                 if !s.own_time && (s.born != pass || end != End::Failed) {
                     gone.push(s.id);
                 }
             }
+            gone.sort_unstable();
         }
-        gone.sort_unstable();
+        self.keys.end();
         gone
     }
 
@@ -239,7 +236,7 @@ impl SeriesCache {
 
     /// Live series.
     pub(crate) fn len(&self) -> usize {
-        self.by_labels.len()
+        self.by_print.len()
     }
 
     /// A number that no live series has. Counting starts over after four billion series.
@@ -256,38 +253,35 @@ impl SeriesCache {
         }
     }
 
-    fn remember(&mut self, key: &[u8], fate: Fate) {
-        if self.key_bytes + key.len() <= MAX_KEY_BYTES {
-            let seen = self.pass;
-            if self.keys.insert(key.into(), Key { fate, seen }).is_none() {
-                self.key_bytes += key.len();
-            }
-        }
-    }
-
     /// Undoes a pass whose batch never left.
     fn forget_newborn(&mut self) {
         let pass = self.pass;
         let series = &self.series;
-        let key_bytes = &mut self.key_bytes;
-        self.keys.retain(|key, entry| {
-            let keep = match entry.fate {
-                Fate::Kept(slot) => series[slot.0].as_ref().is_some_and(|s| s.born != pass),
-                Fate::Unselected | Fate::Refused(_) => true,
-            };
-            if !keep {
-                *key_bytes -= key.len();
-            }
-            keep
+        self.keys.retain(|fate, _| match fate {
+            Fate::Kept(slot) => series[slot.0 as usize]
+                .as_ref()
+                .is_some_and(|s| s.born != pass),
+            Fate::Unselected | Fate::Refused(_) | Fate::Unwanted | Fate::Reserved => true,
         });
+        self.take_out(|s| s.born == pass);
+    }
+
+    /// Removes series; their slots may be given again.
+    fn take_out(&mut self, goes: impl Fn(&Series) -> bool) -> Vec<Series> {
+        let mut out = Vec::new();
         for (i, place) in self.series.iter_mut().enumerate() {
-            if place.as_ref().is_some_and(|s| s.born == pass)
-                && let Some(s) = place.take()
-            {
-                self.by_labels.remove(&s.labels);
-                self.free.push(Slot(i));
+            if !place.as_ref().is_some_and(&goes) {
+                continue;
             }
+            let Some(s) = place.take() else { continue };
+            let slot = Slot(u32::try_from(i).unwrap_or(u32::MAX));
+            if let Ok(entry) = self.by_print.find_entry(s.print[0], |other| *other == slot) {
+                entry.remove();
+            }
+            self.free.push(slot);
+            out.push(s);
         }
+        out
     }
 }
 
@@ -309,7 +303,7 @@ impl Writer<'_> {
     pub(crate) fn put(&mut self, key: &[u8], value: f64, labels: impl FnOnce() -> Labels) {
         let slot = match self.cache.get(key) {
             Some(Fate::Kept(slot)) => slot,
-            Some(Fate::Unselected | Fate::Refused(_)) => return,
+            Some(Fate::Unselected | Fate::Refused(_) | Fate::Unwanted | Fate::Reserved) => return,
             None => {
                 let labels = labels();
                 if !self.selection.wants(&labels) {
@@ -339,7 +333,7 @@ mod tests {
         for name in names {
             let slot = match cache.get(name.as_bytes()) {
                 Some(Fate::Kept(slot)) => slot,
-                Some(Fate::Unselected | Fate::Refused(_)) | None => {
+                Some(_) | None => {
                     let labels = Labels::from_pairs([(NAME, name)]);
                     cache.keep(name.as_bytes(), labels, false, &mut new)
                 }
@@ -369,14 +363,14 @@ mod tests {
 
     #[test]
     fn keys_over_the_bound_are_read_anew_and_stay_the_same_series() {
-        let long = |i: usize| format!("{i}{}", "x".repeat(MAX_KEY_BYTES / 4));
+        let long = |i: usize| format!("{i}{}", "x".repeat(keys::MAX_KEY_BYTES / 4));
         let all: Vec<String> = (0..6).map(long).collect();
         let mut cache = SeriesCache::default();
         assert_eq!(pass(&mut cache, &all, End::Good).0.len(), 6);
         assert_eq!(cache.keys.len(), 3);
         assert_eq!(pass(&mut cache, &all, End::Good), (vec![], vec![]));
         assert_eq!(pass(&mut cache, &all[..1], End::Good).1.len(), 5);
-        assert_eq!(cache.key_bytes, all[0].len());
+        assert_eq!(cache.keys.len(), 1);
     }
 
     #[test]

@@ -15,11 +15,13 @@ pub mod http;
 mod lines;
 mod number;
 mod pass;
+mod reader;
 pub mod target;
 pub mod text;
 
 pub use failure::Failure;
 pub use http::Client;
 pub use pass::ExporterIdentity;
+pub use reader::{ReadBody, Reader};
 pub use target::{Health, Target, TargetError, TargetMeta, TargetStatus};
 pub use text::{BadLine, Format};

@@ -97,7 +97,11 @@ pub(crate) struct Pass<'a> {
     lines: Lines,
     begun: bool,
     eof: bool,
+    /// Lines that nobody wants may be passed by.
+    brisk: bool,
     family: Family,
+    /// The last TYPE line that was passed by: read only when a new series needs it.
+    type_line: Vec<u8>,
     last_name: Vec<u8>,
     last_interest: Interest,
     first_bad: Option<(BadLine, String)>,
@@ -122,6 +126,8 @@ impl<'a> Pass<'a> {
         validate: bool,
     ) -> Self {
         let validate = validate || terms.on_parse_error == OnParseError::Fail;
+        // As many as last time, and some more.
+        let samples = Vec::with_capacity(cache.len() + cache.len() / 8);
         Self {
             terms,
             selection,
@@ -132,7 +138,9 @@ impl<'a> Pass<'a> {
             lines: Lines::default(),
             begun: false,
             eof: false,
+            brisk: false,
             family: Family::default(),
+            type_line: Vec::new(),
             last_name: Vec::new(),
             last_interest: Interest::Unwanted,
             first_bad: None,
@@ -140,6 +148,7 @@ impl<'a> Pass<'a> {
             reading: Reading {
                 names: validate.then(BTreeSet::new),
                 identity: validate.then(ExporterIdentity::default),
+                samples,
                 ..Reading::default()
             },
         }
@@ -177,7 +186,56 @@ impl<'a> Pass<'a> {
         (self.counts, self.reading)
     }
 
+    #[inline]
     fn line(&mut self, line: Line<'_>) -> Result<(), Failure> {
+        if self.brisk
+            && let Line::Whole(line) = line
+            && self.pass_by(line)
+        {
+            return Ok(());
+        }
+        self.read_line(line)
+    }
+
+    /// True for a line that needs no closer look, which is then counted.
+    #[inline]
+    fn pass_by(&mut self, line: &[u8]) -> bool {
+        if self.cache.skips(line) {
+            self.counts.samples += 1;
+            return true;
+        }
+        if line.starts_with(b"# H") {
+            return true;
+        }
+        if line.starts_with(b"# T") {
+            self.type_line.clear();
+            self.type_line.extend_from_slice(line);
+            return true;
+        }
+        match self.cache.expected(line) {
+            Some((Fate::Unwanted | Fate::Unselected, _)) => self.counts.samples += 1,
+            Some((Fate::Reserved, _)) => {
+                self.counts.samples += 1;
+                self.counts.reserved += 1;
+            }
+            Some((Fate::Kept(slot), len)) => {
+                let Ok((value, millis)) = text::tail(&line[len..], self.format) else {
+                    return false;
+                };
+                // At the limit the closer look tells.
+                if self.counts.kept >= self.terms.sample_limit {
+                    return false;
+                }
+                self.put(slot, value, millis);
+                self.counts.samples += 1;
+            }
+            Some((Fate::Refused(_), _)) | None => return false,
+        }
+        true
+    }
+
+    #[inline(never)]
+    fn read_line(&mut self, line: Line<'_>) -> Result<(), Failure> {
         let line = match line {
             Line::Whole(line) => line,
             Line::TooLong(start) if text::trim_start(start).first() == Some(&b'#') => {
@@ -192,7 +250,7 @@ impl<'a> Pass<'a> {
         };
         let begun = self.begun;
         self.begun |= !content.is_empty();
-        match (content.first(), self.format) {
+        let done = match (content.first(), self.format) {
             (None, Format::Text) => Ok(()),
             (None, Format::OpenMetrics) => self.bad(line, BadLine::Misplaced),
             (Some(b'#'), _) => self.meta(content),
@@ -207,7 +265,9 @@ impl<'a> Pass<'a> {
                 }
                 Err(bad) => self.bad(line, bad),
             },
-        }
+        };
+        self.brisk = self.begun && !self.validate && !self.eof;
+        done
     }
 
     fn meta(&mut self, line: &[u8]) -> Result<(), Failure> {
@@ -217,7 +277,10 @@ impl<'a> Pass<'a> {
             return Ok(());
         }
         match text::metadata(line, self.format) {
-            Ok(Meta::Type(family)) => self.family = family,
+            Ok(Meta::Type(family)) => {
+                self.family = family;
+                self.type_line.clear();
+            }
             Ok(Meta::Eof) => self.eof = true,
             Ok(Meta::Other) => {}
             Err(bad) => {
@@ -248,20 +311,27 @@ impl<'a> Pass<'a> {
         }
         let (key, rest) = line.split_at(text::series_len(line, name_len, self.format)?);
         let fate = match self.cache.get(key) {
-            Some(fate) => fate,
-            None => match self.look_at(key, rest, interest) {
-                Ok(Some(fate)) => fate,
-                Ok(None) => return text::tail(rest, self.format).map(|_| ()),
-                Err(bad) => {
-                    self.cache.refuse(key, Fate::Refused(bad));
-                    return Err(bad);
+            Some(fate @ (Fate::Kept(_) | Fate::Unselected | Fate::Refused(_))) => fate,
+            // The first two are a name's.
+            Some(Fate::Unwanted | Fate::Reserved) | None => {
+                match self.look_at(key, rest, interest) {
+                    Ok(Some(fate)) => fate,
+                    Ok(None) => return text::tail(rest, self.format).map(|_| ()),
+                    Err(bad) => {
+                        if matches!(interest, None | Some(Interest::Wanted)) {
+                            self.cache.refuse(key, Fate::Refused(bad));
+                        }
+                        return Err(bad);
+                    }
                 }
-            },
+            }
         };
         match fate {
             Fate::Refused(bad) => Err(bad),
             Fate::Unselected if !self.validate => Ok(()),
-            Fate::Unselected => text::tail(rest, self.format).map(|_| ()),
+            Fate::Unselected | Fate::Unwanted | Fate::Reserved => {
+                text::tail(rest, self.format).map(|_| ())
+            }
             Fate::Kept(slot) => {
                 let (value, millis) = text::tail(rest, self.format)?;
                 if self.validate && is_watched(self.last_name.as_slice()) {
@@ -304,6 +374,7 @@ impl<'a> Pass<'a> {
         if text::tail(rest, self.format).is_err() {
             return Ok(None);
         }
+        self.read_type_line();
         let labels = self.labels(&raw)?;
         if !self.selection.wants(&labels) {
             self.cache.refuse(key, Fate::Unselected);
@@ -376,14 +447,33 @@ impl<'a> Pass<'a> {
         {
             names.insert(name.into());
         }
-        self.last_interest = if is_reserved(name) {
-            Interest::Reserved
-        } else if self.selection.wants_name(name) {
-            Interest::Wanted
-        } else {
-            Interest::Unwanted
+        self.last_interest = match self.cache.get(name.as_bytes()) {
+            Some(Fate::Unwanted) => Interest::Unwanted,
+            Some(Fate::Reserved) => Interest::Reserved,
+            Some(Fate::Kept(_) | Fate::Unselected | Fate::Refused(_)) => Interest::Wanted,
+            None if is_reserved(name) => {
+                self.cache.refuse(name.as_bytes(), Fate::Reserved);
+                Interest::Reserved
+            }
+            None if self.selection.wants_name(name) => Interest::Wanted,
+            None => {
+                self.cache.refuse(name.as_bytes(), Fate::Unwanted);
+                Interest::Unwanted
+            }
         };
         self.last_interest
+    }
+
+    /// Takes in the TYPE line that was passed by.
+    fn read_type_line(&mut self) {
+        if !self.type_line.is_empty() {
+            self.family = match text::metadata(&self.type_line, self.format) {
+                Ok(Meta::Type(family)) => family,
+                // The next full reading counts it.
+                Ok(Meta::Other | Meta::Eof) | Err(_) => Family::Plain,
+            };
+            self.type_line.clear();
+        }
     }
 
     fn watch(&mut self, key: &[u8], value: f64) {

@@ -159,6 +159,12 @@ pub(crate) fn is_blank(b: u8) -> bool {
     b == b' ' || b == b'\t'
 }
 
+/// True for what a metric name may hold without quotes.
+#[inline]
+pub(crate) fn is_name_byte(b: u8) -> bool {
+    NAME_BYTE[usize::from(b)]
+}
+
 /// The line without blanks at its start.
 pub(crate) fn trim_start(line: &[u8]) -> &[u8] {
     let blanks = line.iter().take_while(|b| is_blank(**b)).count();
