@@ -2,14 +2,17 @@
 //!
 //! What must stay true: at most two bottlenecks, on different lines or hosts, worst first.
 
-use crate::model::{Level, Timestamp};
+use std::cmp::Reverse;
+
+use crate::model::Timestamp;
 
 use super::ask::Ask;
 use super::decision::{Bottleneck, Evidence, SignInstance};
-use super::playbook::rows::Sign;
+use super::playbook::guard::Truth;
+use super::playbook::rows::{Sign, Text};
 use super::signs::host_of;
 use super::situation::Situation;
-use super::steps::Walk;
+use super::walk::Walk;
 use super::words;
 
 /// At most this many bottlenecks are named.
@@ -23,12 +26,16 @@ pub(crate) fn bottlenecks(s: &Situation<'_>, ask: &Ask<'_>, now: Timestamp) -> V
     let mut ranked: Vec<(&Sign, &SignInstance)> = s
         .signs
         .values()
-        .filter(|i| i.level >= Level::Plan)
         .filter_map(|i| Some((s.playbook.sign(&i.key.sign)?, *i)))
         .collect();
+    if ranked.iter().any(|(sign, _)| sign.gate) {
+        ranked.retain(|(sign, _)| sign.gate);
+    }
+    locate(s, &mut ranked);
     ranked.sort_by_key(|(sign, i)| {
         (
-            std::cmp::Reverse(i.level),
+            Reverse(i.level),
+            hours_left(s, i),
             sign.group,
             i.since,
             i.key.clone(),
@@ -62,6 +69,29 @@ pub(crate) fn bottlenecks(s: &Situation<'_>, ask: &Ask<'_>, now: Timestamp) -> V
         .collect()
 }
 
+/// Drops signs of a tier that is not the limit, where the sign that says so fires.
+fn locate(s: &Situation<'_>, ranked: &mut Vec<(&Sign, &SignInstance)>) {
+    for rule in s.playbook.locates() {
+        let fires = |sign: &Text| s.fires(sign.get_ref(), None) == Truth::True;
+        if fires(&rule.sign) && rule.by.iter().any(fires) {
+            ranked.retain(|(sign, _)| !rule.replaces.contains(&sign.id));
+        }
+    }
+}
+
+/// Hours until the limit that a sign owns is reached; the most where nobody knows.
+fn hours_left(s: &Situation<'_>, i: &SignInstance) -> u64 {
+    let host = host_of(&i.key.labels);
+    s.runways
+        .iter()
+        .filter(|r| r.owner() == i.key.sign)
+        .filter(|r| r.labels == i.key.labels || host_of(&r.labels) == host)
+        .filter_map(|r| r.p50.filter(|days| days.is_finite()))
+        .map(|days| (days.max(0.0) * 24.0) as u64)
+        .min()
+        .unwrap_or(u64::MAX)
+}
+
 fn bottleneck(
     s: &Situation<'_>,
     ask: &Ask<'_>,
@@ -81,6 +111,7 @@ fn bottleneck(
             unit: i.unit.clone(),
         })
         .collect();
+    let (verdict, considered) = Walk::new(s, ask, sign, lead, now).verdict();
     Some(Bottleneck {
         sign: lead.key.clone(),
         title: sign.title.clone(),
@@ -90,7 +121,8 @@ fn bottleneck(
             .map(|(_, i)| i.key.clone())
             .filter(|k| *k != lead.key)
             .collect(),
-        verdict: Walk::new(s, ask, sign, lead, now).verdict(),
+        verdict,
+        considered,
         evidence,
     })
 }

@@ -84,6 +84,48 @@ pub struct Bottleneck {
     pub also: Vec<SignKey>,
     /// The next step, or why there is none.
     pub verdict: Verdict,
+    /// Every candidate that was looked at, in order, with what came of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub considered: Vec<Considered>,
+}
+
+/// What came of a candidate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It is the step, or the step it is on the way to.
+    Wins,
+    /// It may be taken, but another one goes before it.
+    Later,
+    /// It is in place.
+    InPlace,
+    /// Only people can say whether it is in place.
+    Unknown,
+    /// Its condition does not hold.
+    DoesNotApply,
+    /// It is not known whether its condition holds.
+    ConditionUnknown,
+    /// It is declared done, and passed over for a while.
+    DoneLately,
+    /// A principle forbids it here.
+    Forbidden,
+    /// It belongs far above the current stage, and the sign does not press.
+    TooEarly,
+    /// The row of another sign is followed from here.
+    Followed,
+}
+
+/// A candidate that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Considered {
+    /// The sign whose row it stands in.
+    pub row: String,
+    /// Step id; the sign's id where a row is followed.
+    pub step: String,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// Why, in words.
+    pub why: String,
 }
 
 /// One thing that was seen, in words and as a figure.
@@ -134,6 +176,9 @@ pub struct Recommendation {
     pub step: StepRef,
     /// Set when this step is a prerequisite of the one that was wanted.
     pub on_the_way_to: Option<StepRef>,
+    /// What the wanted step requires and is known to be absent, in order; the first is `step`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<StepRef>,
     /// What must be there first and is not known to be.
     pub prerequisites: Vec<StepRef>,
     /// True when nothing was seen of it: "unless already in place".

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::ask::Ask;
 use super::playbook::Playbook;
@@ -14,7 +14,7 @@ use super::situation::Situation;
 use super::words;
 
 /// What is known of a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Detection {
     /// In place.
@@ -27,11 +27,27 @@ pub enum Detection {
     Unknown,
 }
 
+/// What told the state of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Told {
+    /// People.
+    Declared,
+    /// Metrics, signs or their absence.
+    Detected,
+    /// Another step that is in place.
+    Implied,
+}
+
 /// A step's state with what told it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StepState {
     /// The state.
     pub state: Detection,
+    /// What told it.
+    pub told: Told,
+    /// True when people and metrics say opposite things.
+    pub contradicted: bool,
     /// What told it, in words; empty when nothing did.
     pub by: String,
 }
@@ -47,14 +63,21 @@ pub struct Inventory {
 
 impl Inventory {
     /// Asks for every step of the playbook, then adds what follows from what was found.
-    pub(crate) fn take(s: &Situation<'_>, ask: &Ask<'_>) -> Self {
+    ///
+    /// What `given` says of a step counts more than what is asked.
+    pub(crate) fn take(
+        s: &Situation<'_>,
+        ask: &Ask<'_>,
+        given: &BTreeMap<String, Detection>,
+    ) -> Self {
         let mut inventory = Inventory::default();
         for step in s.playbook.steps() {
             let id = step.id.get_ref();
-            let state = match s.facts.declared(id) {
-                Some(declared) => declared_state(step, declared, ask),
-                None if step.detect.tier.is_empty() => detected(&step.detect, s, ask),
-                None => {
+            let state = match (given.get(id), s.facts.declared(id)) {
+                (Some(state), _) => given_state(*state),
+                (None, Some(declared)) => declared_state(step, declared, s, ask),
+                (None, None) if step.detect.tier.is_empty() => detected(&step.detect, s, ask),
+                (None, None) => {
                     let tiers = step
                         .detect
                         .tier
@@ -75,6 +98,30 @@ impl Inventory {
     /// The state of a step.
     pub fn state(&self, step: &str) -> Detection {
         self.steps.get(step).map_or(Detection::Unknown, |s| s.state)
+    }
+
+    /// What told the state of a step, in words.
+    pub(crate) fn by(&self, step: &str) -> &str {
+        self.steps.get(step).map_or("", |s| s.by.as_str())
+    }
+
+    /// True when people told the state of a step.
+    pub(crate) fn is_declared(&self, step: &str) -> bool {
+        self.steps
+            .get(step)
+            .is_some_and(|s| s.told == Told::Declared)
+    }
+
+    /// Steps in place whose required step is known to be absent, each with that step.
+    pub(crate) fn violated<'a>(&self, playbook: &'a Playbook) -> Vec<(&'a str, &'a str)> {
+        playbook
+            .orders()
+            .filter(|o| o.kind == OrderKind::Requires && o.guard.is_none())
+            .map(|o| (o.then.get_ref().as_str(), o.first.get_ref().as_str()))
+            .filter(|(then, first)| {
+                self.state(then) == Detection::Present && self.state(first) == Detection::Absent
+            })
+            .collect()
     }
 
     /// The state of a step for one tier, where it has such; for a tier it says nothing of, the
@@ -111,6 +158,8 @@ impl Inventory {
                 if open && (*implied || !told_by_signs) {
                     let state = StepState {
                         state: Detection::Present,
+                        told: Told::Implied,
+                        contradicted: false,
                         by: words::follows_from(&playbook.step_ref(from.get_ref())),
                     };
                     self.steps.insert(to.get_ref().clone(), state);
@@ -121,24 +170,36 @@ impl Inventory {
     }
 }
 
-fn declared_state(step: &Step, declared: bool, ask: &Ask<'_>) -> StepState {
+fn given_state(state: Detection) -> StepState {
+    let told = match state {
+        Detection::Present | Detection::Absent => Told::Declared,
+        Detection::NotObserved | Detection::Unknown => Told::Detected,
+    };
+    StepState {
+        state,
+        told,
+        contradicted: false,
+        by: words::GIVEN.to_owned(),
+    }
+}
+
+fn declared_state(step: &Step, declared: bool, s: &Situation<'_>, ask: &Ask<'_>) -> StepState {
     let state = if declared {
         Detection::Present
     } else {
         Detection::Absent
     };
     // Where metrics say the opposite, the declaration counts, and the difference is shown.
-    let opposite = if declared {
-        &step.detect.absent
-    } else {
-        &step.detect.present
+    let opposite = match detected(&step.detect, s, ask).state {
+        Detection::Present => !declared,
+        Detection::Absent => declared,
+        Detection::NotObserved | Detection::Unknown => false,
     };
-    let contradicted = opposite
-        .as_ref()
-        .is_some_and(|q| ask.holds(q.get_ref()) == Truth::True);
     StepState {
         state,
-        by: words::declared(contradicted),
+        told: Told::Declared,
+        contradicted: opposite,
+        by: words::declared(opposite),
     }
 }
 
@@ -146,6 +207,8 @@ fn detected(d: &Detect, s: &Situation<'_>, ask: &Ask<'_>) -> StepState {
     let holds = |q: Option<&Text>| q.is_some_and(|q| ask.holds(q.get_ref()) == Truth::True);
     let told = |state, by: &str| StepState {
         state,
+        told: Told::Detected,
+        contradicted: false,
         by: by.to_owned(),
     };
     if holds(d.present.as_ref()) {
@@ -174,6 +237,8 @@ fn tier_state(t: &TierDetect, s: &Situation<'_>, ask: &Ask<'_>) -> StepState {
     let holds = |q: Option<&Text>| q.is_some_and(|q| ask.holds(q.get_ref()) == Truth::True);
     let told = |state, by: &str| StepState {
         state,
+        told: Told::Detected,
+        contradicted: false,
         by: by.to_owned(),
     };
     if holds(t.present.as_ref()) {
@@ -205,6 +270,8 @@ fn over_all_tiers(tiers: &BTreeMap<Tier, StepState>) -> StepState {
     };
     StepState {
         state,
+        told: Told::Detected,
+        contradicted: false,
         by: String::new(),
     }
 }

@@ -20,6 +20,17 @@ pub struct Stage {
     pub from: String,
 }
 
+/// The rung that somebody named; `None` when there is no such rung.
+pub(crate) fn pinned(playbook: &Playbook, rung: &str) -> Option<Stage> {
+    let at = playbook.rung_index(rung)?;
+    Some(Stage {
+        low: at,
+        high: at,
+        rung: rung.to_owned(),
+        from: words::PINNED.to_owned(),
+    })
+}
+
 /// The rung of a system: by users where they are known, else by database size and requests.
 ///
 /// `None` when no figure is known. Measured saturation outranks it: it sets order and tone only.

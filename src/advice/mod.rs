@@ -9,15 +9,19 @@ mod bottlenecks;
 pub mod decision;
 pub mod facts;
 pub mod forecast;
+pub mod given;
 pub mod inventory;
 pub mod ladder;
+pub mod next;
 pub mod outlook;
 pub mod playbook;
+pub mod runway;
 mod scope;
 pub mod signs;
 mod situation;
 mod steps;
 mod trail;
+mod walk;
 pub mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,19 +33,20 @@ use crate::model::{Querier, Timestamp};
 use crate::rules::Alert;
 
 pub use decision::{
-    Bottleneck, Citation, Decision, Evidence, FactQuestion, Recommendation, SignInstance, SignKey,
-    StepRef, Verdict,
+    Bottleneck, Citation, Considered, Decision, Evidence, FactQuestion, Outcome, Recommendation,
+    SignInstance, SignKey, StepRef, Verdict,
 };
 pub use facts::{Facts, check_facts};
 pub use inventory::{Detection, Inventory, StepState};
 pub use ladder::Stage;
 pub use playbook::Playbook;
+pub use runway::Runway;
 pub use scope::scope;
 pub use signs::{SignChange, SignChangeKind, System, carry_since, diff, instances};
 
 use ask::Ask;
 use playbook::guard::Truth;
-use situation::Situation;
+use situation::{Measured, Situation};
 
 /// At most this many systems get advice; the first ones by name.
 const MAX_SYSTEMS: usize = 200;
@@ -103,22 +108,43 @@ fn advise_system(
         .map(|s| s.id.get_ref().clone())
         .collect();
     let nothing = Inventory::default();
-    let mut situation = Situation {
-        playbook,
-        signs: signs
-            .iter()
-            .filter(|(key, _)| key.system == system.name)
-            .collect(),
-        measured: &measured,
-        facts: &facts,
-        stage: stage.as_ref(),
-        inventory: &nothing,
+    let known = Known {
+        situation: Situation {
+            playbook,
+            signs: signs
+                .iter()
+                .filter(|(key, _)| key.system == system.name)
+                .collect(),
+            measured: &Measured::Only(measured),
+            facts: &facts,
+            stage: stage.as_ref(),
+            runways: &[],
+            inventory: &nothing,
+        },
+        given: &BTreeMap::new(),
     };
-    let inventory = Inventory::take(&situation, &ask);
-    situation.inventory = &inventory;
+    decide(known, &system.name, ask, now)
+}
+
+/// What is known of a system before its inventory is taken.
+struct Known<'a> {
+    situation: Situation<'a>,
+    /// States of steps that need not be asked for.
+    given: &'a BTreeMap<String, Detection>,
+}
+
+/// Takes the inventory and decides.
+fn decide(known: Known<'_>, system: &str, ask: Ask<'_>, now: Timestamp) -> Advised {
+    let situation = known.situation;
+    let inventory = Inventory::take(&situation, &ask, known.given);
+    let situation = Situation {
+        inventory: &inventory,
+        ..situation
+    };
     let bottlenecks = bottlenecks::bottlenecks(&situation, &ask, now);
+    let stage = situation.stage.cloned();
     let decision = Decision {
-        system: system.name.clone(),
+        system: system.to_owned(),
         at: now,
         rung: stage.as_ref().map(|s| s.rung.clone()),
         rung_from: stage.as_ref().map(|s| s.from.clone()),

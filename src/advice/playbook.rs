@@ -14,8 +14,8 @@ use crate::model::{Position, Problem, Problems};
 
 use super::decision::{Citation, StepRef};
 use rows::{
-    Conflict, Dont, Fact, File, Implies, Line, Order, OrderKind, Row, Rung, Sign, Source, Step,
-    Text,
+    Conflict, Dont, Fact, File, Implies, Line, Locate, Order, OrderKind, Row, Rung, Sign, Source,
+    Step, Text,
 };
 
 /// Largest playbook file in bytes.
@@ -35,6 +35,7 @@ pub struct Playbook {
     facts: BTreeMap<String, Fact>,
     conflicts: BTreeMap<String, Conflict>,
     donts: BTreeMap<String, Dont>,
+    locates: BTreeMap<String, Locate>,
     sources: BTreeMap<String, Source>,
     queries: BTreeSet<String>,
 }
@@ -98,6 +99,7 @@ impl Playbook {
             facts: BTreeMap::new(),
             conflicts: BTreeMap::new(),
             donts: BTreeMap::new(),
+            locates: BTreeMap::new(),
             sources: BTreeMap::new(),
             queries,
         };
@@ -172,7 +174,14 @@ impl Playbook {
         self.implies.values()
     }
 
-    /// The escalation line of a sign.
+    /// The escalation lines of a sign.
+    pub fn lines_of(&self, sign: &str) -> impl Iterator<Item = &Line> {
+        self.lines
+            .values()
+            .filter(move |l| l.signs.iter().any(|s| s.get_ref() == sign))
+    }
+
+    /// The first escalation line of a sign.
     pub fn line_of(&self, sign: &str) -> Option<&Line> {
         self.lines
             .values()
@@ -184,6 +193,11 @@ impl Playbook {
         self.conflicts
             .values()
             .filter(move |c| c.steps.iter().any(|s| s.get_ref() == step))
+    }
+
+    /// Rules that move the attention to the tier that is the limit.
+    pub fn locates(&self) -> impl Iterator<Item = &Locate> {
+        self.locates.values()
     }
 
     /// The warning against `step` on `rung`, where there is one.
@@ -273,6 +287,7 @@ impl Playbook {
         put(&mut self.facts, &file.fact, |r| &r.id);
         put(&mut self.conflicts, &file.conflict, |r| &r.id);
         put(&mut self.donts, &file.dont, |r| &r.id);
+        put(&mut self.locates, &file.locate, |r| &r.sign);
         put(&mut self.sources, &file.source, |r| &r.tag);
     }
 

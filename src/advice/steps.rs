@@ -1,75 +1,44 @@
 //! The one next step of a bottleneck, and why.
 //!
-//! What must stay true: a step whose required step is known to be absent is never named; an
-//! unknown guard never lets a step through that costs money or code.
+//! What must stay true: a step whose required step is known to be absent is never named; one that
+//! a principle forbids is never named; a step far above the stage needs a sign that presses.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
-use crate::model::{Level, Timestamp};
+use crate::model::Level;
 
-use super::ask::Ask;
-use super::decision::{FactQuestion, Recommendation, SignInstance, StepRef, Verdict};
+use super::decision::{Considered, FactQuestion, Outcome, Recommendation, StepRef, Verdict};
 use super::inventory::Detection;
 use super::playbook::guard::{Atom, Guard, Truth};
-use super::playbook::rows::{
-    Candidate, DetectKind, FactKind, OrderKind, Row, Sign, Step, Tier, TierDetect,
-};
+use super::playbook::rows::{FactKind, Order, OrderKind, Step};
 use super::signs::host_of;
-use super::situation::Situation;
 use super::trail::{MAX_QUESTIONS, Pick, Trail};
+use super::walk::Walk;
 use super::words;
 
-/// A symptom step that is declared done is passed over for so long.
-const DONE_FOR: Duration = Duration::from_secs(30 * 86_400);
 /// The step named from rung [`SPECIALISTS_FROM`] on when the documents end.
 const SPECIALISTS: &str = "hire-specialists";
 const SPECIALISTS_FROM: &str = "L3";
 
-/// One bottleneck's way through its row.
-pub(crate) struct Walk<'a> {
-    s: &'a Situation<'a>,
-    ask: &'a Ask<'a>,
-    sign: &'a Sign,
-    lead: &'a SignInstance,
-    host: &'a str,
-    now: Timestamp,
-}
-
 impl<'a> Walk<'a> {
-    /// For the sign that leads a bottleneck.
-    pub(crate) fn new(
-        s: &'a Situation<'a>,
-        ask: &'a Ask<'a>,
-        sign: &'a Sign,
-        lead: &'a SignInstance,
-        now: Timestamp,
-    ) -> Self {
-        Walk {
-            s,
-            ask,
-            sign,
-            lead,
-            host: host_of(&lead.key.labels),
-            now,
-        }
-    }
-
-    /// The step to take, or why there is none.
-    pub(crate) fn verdict(&self) -> Verdict {
+    /// The step to take, or why there is none, with all candidates that were looked at.
+    pub(crate) fn verdict(&self) -> (Verdict, Vec<Considered>) {
         if let Some(verdict) = self.known_cause() {
-            return verdict;
+            return (verdict, Vec::new());
         }
         let id = self.sign.id.get_ref();
-        let trail = self.along(id);
-        if let Some(verdict) = self.of_trail(&trail) {
-            return verdict;
+        let mut trail = self.along(id);
+        if let Some(verdict) = self.of_trail(&mut trail) {
+            return (verdict, trail.considered);
         }
         // Everything is in place and nothing can be extended: the next sign of the line.
         for next in self.later_on_the_line(id) {
-            let further = self.along(next);
-            if let Some(pick) = further.open.first() {
-                return self.recommend(pick, &further);
+            let mut further = self.along(next);
+            let first = further.open.first().copied();
+            let verdict = first.map(|pick| self.gated(&pick, &mut further));
+            trail.considered.append(&mut further.considered);
+            if let Some(verdict) = verdict {
+                return (verdict, trail.considered);
             }
         }
         let specialists = self.s.playbook.step(SPECIALISTS).filter(|step| {
@@ -77,40 +46,44 @@ impl<'a> Walk<'a> {
             self.truth(&Guard::Is(far_enough), Truth::Unknown) == Truth::True
                 && self.state(step) != Detection::Present
         });
-        match specialists {
-            Some(step) => self.recommend(
-                &Pick {
+        let verdict = match specialists {
+            Some(step) => {
+                trail.settle(SPECIALISTS, Outcome::Wins);
+                let pick = Pick {
                     step,
                     state: self.state(step),
                     how: Some(words::END_OF_DOCUMENTS),
                     again: false,
-                },
-                &trail,
-            ),
+                    guarded: false,
+                };
+                self.recommend(&pick, &trail)
+            }
             None => self.no_step(words::END_OF_DOCUMENTS.to_owned(), None),
-        }
+        };
+        (verdict, trail.considered)
     }
 
     /// The verdict of one row; `None` when all of it is in place and nothing can be extended.
-    fn of_trail(&self, trail: &Trail<'a>) -> Option<Verdict> {
-        if let Some(pick) = trail.open.first() {
-            return Some(self.gated(pick, trail));
+    fn of_trail(&self, trail: &mut Trail<'a>) -> Option<Verdict> {
+        if let Some(pick) = trail.open.first().copied() {
+            return Some(self.gated(&pick, trail));
         }
-        let repeatable = trail
-            .in_place
-            .iter()
-            .find(|p| p.again || p.step.repeat.is_some());
-        if !trail.skipped
-            && let Some(pick) = repeatable
-        {
+        let may_repeat = |p: &&Pick<'a>| self.may_repeat(p);
+        let marked = trail.in_place.iter().filter(|p| p.again).find(may_repeat);
+        let repeatable = trail.in_place.iter().filter(|p| p.step.repeat.is_some());
+        let any = repeatable
+            .clone()
+            .find(may_repeat)
+            .filter(|_| !trail.skipped);
+        if let Some(pick) = marked.or(any) {
             let pick = Pick {
                 again: true,
                 ..*pick
             };
             return Some(self.gated(&pick, trail));
         }
-        if let Some(pick) = trail.unknown.first() {
-            return Some(self.gated(pick, trail));
+        if let Some(pick) = trail.unknown.first().copied() {
+            return Some(self.gated(&pick, trail));
         }
         if trail.skipped {
             let in_place: Vec<StepRef> =
@@ -123,6 +96,17 @@ impl<'a> Walk<'a> {
             return Some(self.no_step(why, trail.questions.first().cloned()));
         }
         None
+    }
+
+    /// Whether a step that is in place can be taken once more; a candidate's own condition counts
+    /// instead of the step's.
+    fn may_repeat(&self, pick: &Pick<'a>) -> bool {
+        pick.guarded
+            || pick
+                .step
+                .repeat_if
+                .as_ref()
+                .is_none_or(|g| self.truth(g.get_ref(), Truth::Unknown) == Truth::True)
     }
 
     /// A cause that leaves nothing to scale: its first aid leads.
@@ -161,141 +145,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Walks a row and the rows it goes on with.
-    fn along(&self, sign: &str) -> Trail<'a> {
-        let mut trail = Trail::default();
-        let mut before = Truth::True;
-        let mut next = self.s.playbook.row(sign);
-        let mut seen = BTreeSet::new();
-        while let Some(row) = next.take() {
-            if !seen.insert(row.sign.get_ref()) {
-                break;
-            }
-            for c in self.in_preferred_order(row) {
-                let guard = c.guard.as_ref().map(|g| g.get_ref());
-                let truth = guard.map_or(Truth::True, |g| self.truth(g, before));
-                let diagnosis = c.step.as_ref().is_some_and(|id| {
-                    self.s
-                        .playbook
-                        .step(id.get_ref())
-                        .is_some_and(|x| x.diagnosis)
-                });
-                let tried = match truth {
-                    Truth::True => true,
-                    Truth::False => false,
-                    Truth::Unknown => diagnosis,
-                };
-                if !tried {
-                    trail.skipped = true;
-                    if truth == Truth::Unknown
-                        && trail.open.is_empty()
-                        && let Some(g) = guard
-                    {
-                        trail.ask(self.unknown_of(g, before));
-                    }
-                    before = Truth::False;
-                    continue;
-                }
-                if let Some(row) = &c.row {
-                    next = self.s.playbook.row(row.get_ref());
-                    break;
-                }
-                if let Some(step) = c
-                    .step
-                    .as_ref()
-                    .and_then(|id| self.s.playbook.step(id.get_ref()))
-                {
-                    before = self.meet(c, step, guard.is_some(), before, &mut trail);
-                }
-            }
-        }
-        trail
-    }
-
-    /// Sorts a candidate by its state; returns what `before_in_place` is after it.
-    fn meet(
-        &self,
-        c: &'a Candidate,
-        step: &'a Step,
-        guarded: bool,
-        before: Truth,
-        trail: &mut Trail<'a>,
-    ) -> Truth {
-        let mut pick = Pick {
-            step,
-            state: self.state(step),
-            how: c.how.as_deref(),
-            again: c.again,
-        };
-        let done = step.detect.kind == DetectKind::Symptom
-            && self
-                .s
-                .facts
-                .done(step.id.get_ref())
-                .is_some_and(|day| day <= self.now && self.now.since(day) < DONE_FOR);
-        if done && pick.state != Detection::Present {
-            trail.passed_over.push(self.named(step));
-            return before;
-        }
-        match pick.state {
-            // A guard that asks for more of the same is a reason to extend it right here.
-            Detection::Present if c.again && guarded => trail.open.push(pick),
-            Detection::Present => {
-                trail.in_place.push(pick);
-                return before;
-            }
-            Detection::Absent | Detection::NotObserved => {
-                pick.again = false;
-                trail.open.push(pick);
-            }
-            Detection::Unknown => {
-                pick.again = false;
-                trail.unknown.push(pick);
-                if trail.open.is_empty() {
-                    trail.ask([self.step_question(step)]);
-                }
-                return if before == Truth::True {
-                    Truth::Unknown
-                } else {
-                    before
-                };
-            }
-        }
-        Truth::False
-    }
-
-    /// Row order, but after a preferred step where a rule in force says so.
-    fn in_preferred_order(&self, row: &'a Row) -> Vec<&'a Candidate> {
-        let id = |c: &'a Candidate| c.step.as_ref().map(|s| s.get_ref().as_str());
-        let preferred: Vec<(&str, &str)> = self
-            .s
-            .playbook
-            .orders()
-            .filter(|o| o.kind == OrderKind::Prefer && self.in_force(o))
-            .map(|o| (o.first.get_ref().as_str(), o.then.get_ref().as_str()))
-            .collect();
-        let in_row = |step: &str| row.candidate.iter().any(|c| id(c) == Some(step));
-        let mut left: Vec<&Candidate> = row.candidate.iter().collect();
-        let mut out: Vec<&Candidate> = Vec::new();
-        while !left.is_empty() {
-            let free = |c: &&Candidate| {
-                preferred.iter().all(|(first, then)| {
-                    c.step.as_ref().is_none_or(|s| s.get_ref() != then)
-                        || !in_row(first)
-                        || out
-                            .iter()
-                            .any(|o| o.step.as_ref().is_some_and(|s| s.get_ref() == first))
-                })
-            };
-            let at = left.iter().position(free).unwrap_or(0);
-            let candidate = left.remove(at);
-            out.push(candidate);
-        }
-        out
-    }
-
     /// Lowers a step that belongs far above the current stage to a warning not to.
-    fn gated(&self, pick: &Pick<'a>, trail: &Trail<'a>) -> Verdict {
+    fn gated(&self, pick: &Pick<'a>, trail: &mut Trail<'a>) -> Verdict {
         let earliest = self
             .s
             .playbook
@@ -304,6 +155,7 @@ impl<'a> Walk<'a> {
             && earliest > stage.low + 1
             && self.lead.level < Level::Act
         {
+            trail.settle(pick.step.id.get_ref(), Outcome::TooEarly);
             let dont = self.s.playbook.dont(pick.step.id.get_ref(), &stage.rung);
             let why = words::too_early(
                 &self.named(pick.step),
@@ -318,6 +170,7 @@ impl<'a> Walk<'a> {
                 .find(|q| q.id != *pick.step.id.get_ref());
             return self.no_step(self.s.playbook.cited(&why), other.cloned());
         }
+        trail.settle(pick.step.id.get_ref(), Outcome::Wins);
         self.recommend(pick, trail)
     }
 
@@ -387,6 +240,7 @@ impl<'a> Walk<'a> {
         };
         Verdict::Step(Box::new(Recommendation {
             step: self.named(step),
+            missing: missing.iter().map(|s| self.named(s)).collect(),
             prerequisites: self.unconfirmed_requirements(step),
             on_the_way_to,
             unless_in_place,
@@ -430,15 +284,21 @@ impl<'a> Walk<'a> {
             .collect()
     }
 
-    /// Steps that `step` requires, directly or not, and that are known to be absent; in
-    /// canonical order.
+    /// Steps that `step` requires, directly or not, and that are known to be absent (for a strict
+    /// step: not known to be in place); in canonical order. What a principle forbids here is not
+    /// required here.
     fn missing_requirements(&self, step: &'a Step) -> Vec<&'a Step> {
         let all = self.requirements(step);
         self.s
             .playbook
             .steps()
             .filter(|s| all.contains(s.id.get_ref().as_str()))
-            .filter(|s| self.state(s) == Detection::Absent)
+            .filter(|s| match self.state(s) {
+                Detection::Absent => true,
+                Detection::NotObserved | Detection::Unknown => step.strict,
+                Detection::Present => false,
+            })
+            .filter(|s| self.forbidden(s).is_none())
             .collect()
     }
 
@@ -486,64 +346,22 @@ impl<'a> Walk<'a> {
             .collect()
     }
 
-    fn in_force(&self, o: &super::playbook::rows::Order) -> bool {
+    pub(crate) fn in_force(&self, o: &Order) -> bool {
         !o.except.iter().any(|s| s == &self.sign.id)
             && o.guard
                 .as_ref()
                 .is_none_or(|g| self.truth(g.get_ref(), Truth::Unknown) == Truth::True)
     }
 
-    /// The state of a step as this sign sees it: its tier counts, and its host.
-    fn state(&self, step: &Step) -> Detection {
-        let id = step.id.get_ref();
-        if self.s.facts.declared(id).is_some() {
-            return self.s.inventory.state(id);
-        }
-        let state = self.s.inventory.state_for(id, self.sign.tier);
-        let guard = self.tier_detect(step).and_then(|t| t.guard.as_ref());
-        match guard.map(|g| self.truth(g.get_ref(), Truth::Unknown)) {
-            Some(Truth::True) => Detection::Present,
-            Some(Truth::False) => Detection::Absent,
-            Some(Truth::Unknown) | None => state,
-        }
-    }
-
-    fn tier_of(&self, step: &'a Step) -> Option<&'a TierDetect> {
-        self.tier_detect(step)
-            .filter(|_| self.state(step) != Detection::Present)
-    }
-
-    fn tier_detect<'b>(&self, step: &'b Step) -> Option<&'b TierDetect> {
-        let tier: Tier = self.sign.tier;
-        step.detect.tier.iter().find(|t| t.tier == tier)
-    }
-
-    fn later_on_the_line(&self, sign: &str) -> Vec<&'a str> {
-        let Some(line) = self.s.playbook.line_of(sign) else {
-            return Vec::new();
-        };
-        line.signs
-            .iter()
-            .map(|s| s.get_ref().as_str())
-            .skip_while(|s| *s != sign)
-            .skip(1)
-            .filter(|s| self.s.playbook.row(s).is_some())
-            .collect()
-    }
-
-    fn truth(&self, guard: &Guard, before: Truth) -> Truth {
-        self.s.guard(guard, self.host, before)
-    }
-
     /// The questions behind a guard that is unknown.
-    fn unknown_of(&self, guard: &Guard, before: Truth) -> Vec<FactQuestion> {
+    pub(crate) fn unknown_of(&self, guard: &Guard, before: Truth) -> Vec<FactQuestion> {
         guard
             .atoms()
             .into_iter()
             .filter(|a| self.s.atom(a, self.host, before) == Truth::Unknown)
             .filter_map(|a| match a {
                 Atom::Fact(id) => self.fact_question(id),
-                Atom::Fires { sign, .. } => self.sign_question(sign),
+                Atom::Fires { sign, .. } | Atom::Acts(sign) => self.sign_question(sign),
                 Atom::Present(id) | Atom::Absent(id) => {
                     self.s.playbook.step(id).map(|s| self.step_question(s))
                 }
@@ -567,11 +385,11 @@ impl<'a> Walk<'a> {
         Some(question(id, text, "true"))
     }
 
-    fn step_question(&self, step: &Step) -> FactQuestion {
+    pub(crate) fn step_question(&self, step: &Step) -> FactQuestion {
         question(step.id.get_ref(), &step.question, "true")
     }
 
-    fn named(&self, step: &Step) -> StepRef {
+    pub(crate) fn named(&self, step: &Step) -> StepRef {
         self.s.playbook.step_ref(step.id.get_ref())
     }
 }

@@ -68,7 +68,7 @@ pub(super) fn shipped() -> Vec<(String, String)> {
     files
 }
 
-fn playbook() -> Playbook {
+pub(super) fn playbook() -> Playbook {
     let check = |q: &str| promql::parse(q).map(|_| ()).map_err(|e| e.to_string());
     Playbook::load(&shipped(), &check).unwrap_or_else(|e| panic!("{e}"))
 }
@@ -752,7 +752,8 @@ fn every_sign_of_the_shipped_rules_is_in_the_playbook() {
 #[test]
 fn a_step_in_words() {
     let alerts = [alert("db-connections-near-limit", "now", "db1:5432")];
-    let a = decide(&Script::default(), &alerts, "users = 8000");
+    let mut a = decide(&Script::default(), &alerts, "users = 8000");
+    a.decision.bottlenecks[0].considered.clear();
     insta::assert_snapshot!(serde_json::to_string_pretty(&a.decision).unwrap(), @r##"
     {
       "system": "",

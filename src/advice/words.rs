@@ -5,7 +5,9 @@ use std::time::Duration;
 use crate::model::{Level, Timestamp, duration};
 
 use super::decision::{SignInstance, StepRef};
+use super::inventory::Detection;
 use super::playbook::Playbook;
+use super::playbook::guard::Guard;
 use super::playbook::rows::{Conflict, Dont, Step};
 
 /// Why a step counts as in place: a query shows it.
@@ -16,6 +18,8 @@ pub(crate) const SEEN_ABSENT: &str = "metrics show that it is not there";
 pub(crate) const SIGNS_FIRE: &str = "its signs fire";
 /// A symptom step whose signs are quiet.
 pub(crate) const SIGNS_QUIET: &str = "its signs are quiet";
+/// Told by the state that was given.
+pub(crate) const GIVEN: &str = "given";
 /// Told by a fact.
 pub(crate) const DECLARED: &str = "declared";
 /// Not told by any fact.
@@ -198,6 +202,56 @@ pub(crate) fn dissent(conflict: &Conflict) -> String {
     )
 }
 
+/// Why a candidate is not the step: its condition does not hold.
+pub(crate) fn does_not_hold(guard: &str) -> String {
+    format!("its condition does not hold: {guard}")
+}
+
+/// Why a candidate is not the step: nobody knows whether its condition holds.
+pub(crate) fn not_known(guard: &str) -> String {
+    format!("it is not known whether its condition holds: {guard}")
+}
+
+/// That the row of another sign is followed.
+pub(crate) fn followed(title: &str) -> String {
+    format!("from here on the candidates of: {title}")
+}
+
+/// Why a candidate is not the step: it is there.
+pub(crate) fn in_place(by: &str) -> String {
+    if by.is_empty() {
+        "in place".to_owned()
+    } else {
+        format!("in place: {by}")
+    }
+}
+
+/// What is known of a candidate that may be taken.
+pub(crate) fn open(state: Detection, by: &str) -> String {
+    match state {
+        Detection::Absent if by.is_empty() => "not in place".to_owned(),
+        Detection::Absent => format!("not in place: {by}"),
+        Detection::NotObserved | Detection::Unknown | Detection::Present => {
+            "nothing shows that it is in place".to_owned()
+        }
+    }
+}
+
+/// Why a candidate that may be taken is not the step.
+pub(crate) fn later(known: &str) -> String {
+    format!("{known}; another one comes first")
+}
+
+/// Why a candidate is not the step: a principle forbids it.
+pub(crate) fn never_while(guard: &Guard) -> String {
+    format!("never while {guard}")
+}
+
+/// Why a candidate is not the step: a principle asks for more.
+pub(crate) fn only_while(guard: &Guard) -> String {
+    format!("only while {guard}")
+}
+
 /// A default lead time.
 pub(crate) fn lead_time(span: &str) -> String {
     format!("{span} (default)")
@@ -221,6 +275,9 @@ pub(crate) fn declared(contradicted: bool) -> String {
 pub(crate) fn fact_line(id: &str, value: &str) -> String {
     format!("[facts]\n{id} = {value}")
 }
+
+/// A stage that somebody named.
+pub(crate) const PINNED: &str = "as given";
 
 /// A stage told by users.
 pub(crate) fn users(n: f64) -> String {

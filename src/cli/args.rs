@@ -25,7 +25,7 @@ pub(crate) enum Command {
     /// Look once and print what is watched, what hurts and the next step
     Once(LookArgs),
     /// Print the next step only
-    Next(LookArgs),
+    Next(NextArgs),
     /// Ask the running daemon what it watches and what it said
     Status(StatusArgs),
     /// Ask the running daemon what each selector of a rule finds
@@ -76,6 +76,18 @@ pub(crate) struct LookArgs {
     /// Output for people or for programs
     #[arg(long, short, value_enum, default_value_t = Output::Human)]
     pub(crate) output: Output,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct NextArgs {
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+    /// Advise on the state in this JSON file instead of a system; - for standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["url", "no_daemon", "config"])]
+    pub(crate) state: Option<PathBuf>,
+    /// Own playbook files on top of the shipped ones; may be given several times
+    #[arg(long, value_name = "FILE", requires = "state")]
+    pub(crate) playbook: Vec<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -28,8 +28,11 @@ pub(crate) fn check(command: &CheckCommand) -> anyhow::Result<Exit> {
             }
         }
         CheckCommand::Playbook { files } => {
-            let outcome = daemon::check_playbook(files);
-            exit = said(outcome.map(|n| format!("the playbook is valid: {n} steps")));
+            let outcome = daemon::playbook(files);
+            exit = said(outcome.map(|book| {
+                let steps = book.steps().count();
+                format!("the playbook is valid: {steps} steps")
+            }));
         }
     }
     Ok(exit)

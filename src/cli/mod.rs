@@ -9,6 +9,7 @@ mod check;
 mod client;
 mod config;
 mod explain;
+mod next;
 mod once;
 mod render;
 mod run;
@@ -27,7 +28,7 @@ pub fn main() -> ExitCode {
     let result = match args.command {
         Command::Run(run) => run::run(&run),
         Command::Once(once) => once::once(&once),
-        Command::Next(next) => once::next(&next),
+        Command::Next(args) => next::next(&args),
         Command::Status(status) => status::status(&status),
         Command::Explain(explain) => explain::explain(&explain),
         Command::Check(check) => check::check(&check),

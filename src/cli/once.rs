@@ -1,4 +1,4 @@
-//! `loadline once` and `loadline next`
+//! `loadline once`
 
 use anyhow::Context;
 
@@ -20,23 +20,8 @@ pub(crate) fn once(args: &LookArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Ok)
 }
 
-/// Prints the next step only.
-pub(crate) fn next(args: &LookArgs) -> anyhow::Result<Exit> {
-    let Some(snapshot) = look(args)? else {
-        return Ok(Exit::BadConfig);
-    };
-    match args.output {
-        Output::Human => print(&render::next(&snapshot, render::Style::for_stdout())),
-        Output::Json => {
-            let next = serde_json::json!({ "at": snapshot.at, "decisions": snapshot.decisions });
-            print(&format!("{}\n", serde_json::to_string_pretty(&next)?));
-        }
-    }
-    Ok(Exit::Ok)
-}
-
 /// The running daemon's view, else an own look; `None` when the configuration is bad (said).
-fn look(args: &LookArgs) -> anyhow::Result<Option<Snapshot>> {
+pub(super) fn look(args: &LookArgs) -> anyhow::Result<Option<Snapshot>> {
     if args.config.is_none() && !args.no_daemon {
         let url = args.url.as_deref().unwrap_or(DEFAULT_URL);
         match client::snapshot(url) {

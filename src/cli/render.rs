@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use crate::advice::{Bottleneck, Recommendation, SignInstance, Verdict};
+use crate::advice::{Bottleneck, Decision, Outcome, Recommendation, SignInstance, Verdict};
 use crate::api::{Explanation, SelectorView, Snapshot, SourceHealth};
 use crate::config::env;
 use crate::model::{Level, duration};
@@ -130,6 +130,36 @@ pub(crate) fn next(s: &Snapshot, style: Style) -> String {
             "",
             "This is a snapshot of 2 s: no verdict on durations.",
         );
+    }
+    out
+}
+
+/// The next step of one system, with every candidate that was looked at.
+pub(crate) fn decided(decision: &Decision, style: Style) -> String {
+    let mut out = String::new();
+    if let Some(rung) = &decision.rung {
+        let from = decision.rung_from.as_deref().unwrap_or_default();
+        line(&mut out, 2, 2, "", &format!("Stage {rung} ({from})."));
+    }
+    for b in &decision.bottlenecks {
+        if !out.is_empty() {
+            out.push('\n');
+        }
+        bottleneck(&mut out, &decision.system, b, style);
+        if !b.considered.is_empty() {
+            out.push_str("    Looked at:\n");
+        }
+        for c in &b.considered {
+            let mark = if c.outcome == Outcome::Wins {
+                "> "
+            } else {
+                "- "
+            };
+            line(&mut out, 6, 10, mark, &format!("{}: {}", c.step, c.why));
+        }
+    }
+    if decision.bottlenecks.is_empty() {
+        line(&mut out, 2, 2, "", "No sign fires, so no step is due.");
     }
     out
 }

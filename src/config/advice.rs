@@ -48,6 +48,10 @@ impl<'de> Deserialize<'de> for FactValue {
                 Ok(FactValue::Number(v as f64))
             }
 
+            fn visit_u64<E>(self, v: u64) -> Result<FactValue, E> {
+                Ok(FactValue::Number(v as f64))
+            }
+
             fn visit_f64<E>(self, v: f64) -> Result<FactValue, E> {
                 Ok(FactValue::Number(v))
             }

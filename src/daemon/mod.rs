@@ -25,5 +25,5 @@ mod unwritten;
 mod views;
 
 pub use look::look_once;
-pub use plan::{Plan, check_playbook, check_rules};
+pub use plan::{Plan, check_rules, playbook};
 pub use run::{Options, run};

@@ -226,11 +226,11 @@ pub fn check_rules(file: Option<&Path>) -> Result<(usize, Vec<Problem>), Problem
     Ok((groups.iter().map(|g| g.rules.len()).sum(), warnings))
 }
 
-/// Checks playbook files on top of the shipped ones; the number of steps.
-pub fn check_playbook(files: &[PathBuf]) -> Result<usize, Problems> {
+/// The shipped playbook with some files on top, checked.
+pub fn playbook(files: &[PathBuf]) -> Result<Playbook, Problems> {
     let mut all = shipped::playbook_files();
     for file in files {
         all.push(read(file)?);
     }
-    Ok(Playbook::load(&all, &check_expr)?.steps().count())
+    Playbook::load(&all, &check_expr)
 }

@@ -63,6 +63,7 @@ pub(crate) fn decision(instance: &SignInstance, verdict: Verdict) -> Decision {
             ],
             also: Vec::new(),
             verdict,
+            considered: Vec::new(),
         }],
     }
 }
@@ -74,6 +75,7 @@ pub(crate) fn pooling() -> Verdict {
             "Put a connection pooler in front of Postgres",
         ),
         on_the_way_to: None,
+        missing: Vec::new(),
         prerequisites: vec![step("query-optimization", "Look at the slowest queries")],
         unless_in_place: true,
         again: false,

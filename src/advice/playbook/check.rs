@@ -223,12 +223,15 @@ impl Checker<'_> {
                 self.reference(&at, "step", c.step.as_ref());
                 self.reference(&at, "row", c.row.as_ref());
                 self.guard(&at, c.guard.as_ref());
-                if c.step.is_some() == c.row.is_some() {
-                    self.problem(
-                        &at,
-                        &r.sign,
-                        "each candidate has either `step` or `row`".to_owned(),
-                    );
+                let kinds = [
+                    c.step.is_some(),
+                    c.row.is_some(),
+                    c.row_of.is_some(),
+                    c.each.is_some(),
+                ];
+                if kinds.iter().filter(|k| **k).count() != 1 {
+                    let message = "each candidate has one of `step`, `row`, `row_of` and `each`";
+                    self.problem(&at, &r.sign, message.to_owned());
                 }
             }
         }
@@ -238,6 +241,10 @@ impl Checker<'_> {
                 self.reference(&at, "rung", Some(rung));
             }
             self.query(&at, r.verify.as_ref());
+            for guard in [&r.repeat_if, &r.only_if, &r.never_if] {
+                self.guard(&at, guard.as_ref());
+            }
+            self.refs("step", &r.id, "sign", &r.never_except);
             self.detect(&at, &r.detect);
             self.cites(&at, &r.cite);
             let texts = [&r.what, &r.effect, &r.cost, &r.not_yet, &r.because];
@@ -269,6 +276,13 @@ impl Checker<'_> {
             self.cites(&at, &r.cite);
             self.cites_in(&at, &r.id, &r.dissent);
             self.cites_in(&at, &r.id, &r.resolution);
+        }
+        self.unique("locate", f.locate.iter().map(|r| &r.sign));
+        for r in &f.locate {
+            let at = format!("locate {:?}", r.sign.get_ref());
+            self.reference(&at, "sign", Some(&r.sign));
+            self.refs("locate", &r.sign, "sign", &r.replaces);
+            self.refs("locate", &r.sign, "sign", &r.by);
         }
         for r in &f.dont {
             self.refs("dont", &r.id, "step", &r.steps);

@@ -1,14 +1,14 @@
 //! Conditions in a small vocabulary, with three truth values.
 //!
-//! `fires(SIGN)`, `fires_here(SIGN)` (on the host of the leading sign), `rung >= L2`,
-//! `rung <= L1`, `present(STEP)`, `absent(STEP)`, `fact(ID)`, `known(ID)`, `before_in_place`,
+//! `fires(SIGN)`, `fires_here(SIGN)` (on the host of the leading sign), `acts(SIGN)` (at act or
+//! now), `rung >= L2`, `rung <= L1`, `present(STEP)`, `absent(STEP)`, `fact(ID)`, `known(ID)`, `before_in_place`,
 //! joined by `and`, `or`, `not` and parentheses.
 
 use std::fmt;
 
 use serde::Deserialize;
 
-const VOCABULARY: &str = "fires(SIGN), fires_here(SIGN), rung >= L2, rung <= L1, present(STEP), \
+const VOCABULARY: &str = "fires(SIGN), fires_here(SIGN), acts(SIGN), rung >= L2, rung <= L1, present(STEP), \
                           absent(STEP), fact(ID), known(ID), before_in_place, and, or, not, ( )";
 
 /// Nested parentheses and `not`s deeper than this are refused.
@@ -50,6 +50,8 @@ pub enum Atom {
         /// Only an instance on the leading sign's host counts.
         here: bool,
     },
+    /// A sign is at act or now.
+    Acts(String),
     /// The current rung is this one or above.
     RungAtLeast(String),
     /// The current rung is this one or below.
@@ -79,7 +81,7 @@ impl Atom {
     /// The id it refers to, for the cross-check.
     pub(crate) fn reference(&self) -> Option<(RefKind, &str)> {
         match self {
-            Atom::Fires { sign, .. } => Some((RefKind::Sign, sign)),
+            Atom::Fires { sign, .. } | Atom::Acts(sign) => Some((RefKind::Sign, sign)),
             Atom::RungAtLeast(id) | Atom::RungAtMost(id) => Some((RefKind::Rung, id)),
             Atom::Present(id) | Atom::Absent(id) => Some((RefKind::Step, id)),
             Atom::Fact(id) | Atom::Known(id) => Some((RefKind::Fact, id)),
@@ -143,6 +145,48 @@ impl Guard {
                 all.extend(b.atoms());
                 all
             }
+        }
+    }
+}
+
+impl fmt::Display for Atom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Atom::Fires { sign, here: false } => write!(f, "fires({sign})"),
+            Atom::Fires { sign, here: true } => write!(f, "fires_here({sign})"),
+            Atom::Acts(sign) => write!(f, "acts({sign})"),
+            Atom::RungAtLeast(id) => write!(f, "rung >= {id}"),
+            Atom::RungAtMost(id) => write!(f, "rung <= {id}"),
+            Atom::Present(id) => write!(f, "present({id})"),
+            Atom::Absent(id) => write!(f, "absent({id})"),
+            Atom::Fact(id) => write!(f, "fact({id})"),
+            Atom::Known(id) => write!(f, "known({id})"),
+            Atom::BeforeInPlace => f.write_str("before_in_place"),
+        }
+    }
+}
+
+impl fmt::Display for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Guard::Is(atom) => atom.fmt(f),
+            Guard::Not(g) => match **g {
+                Guard::Is(_) | Guard::Not(_) => write!(f, "not {g}"),
+                Guard::And(..) | Guard::Or(..) => write!(f, "not ({g})"),
+            },
+            Guard::And(a, b) => {
+                for (i, side) in [a, b].into_iter().enumerate() {
+                    if i > 0 {
+                        f.write_str(" and ")?;
+                    }
+                    match **side {
+                        Guard::Or(..) => write!(f, "({side})")?,
+                        Guard::Is(_) | Guard::Not(_) | Guard::And(..) => side.fmt(f)?,
+                    }
+                }
+                Ok(())
+            }
+            Guard::Or(a, b) => write!(f, "{a} or {b}"),
         }
     }
 }
@@ -278,6 +322,7 @@ impl Parser {
                 sign: self.argument()?,
                 here: true,
             }),
+            "acts" => self.argument().map(Atom::Acts),
             "present" => self.argument().map(Atom::Present),
             "absent" => self.argument().map(Atom::Absent),
             "fact" => self.argument().map(Atom::Fact),
@@ -353,8 +398,20 @@ mod tests {
     #[test]
     fn reads_every_word_of_the_vocabulary() {
         let text = "fires(a-b) or fires_here(c) or rung >= L2 or rung <= L1 or present(d) \
-                    or absent(e) or fact(f) or known(g) or before_in_place";
-        assert_eq!(Guard::parse(text).unwrap().atoms().len(), 9);
+                    or absent(e) or fact(f) or known(g) or before_in_place or acts(h)";
+        assert_eq!(Guard::parse(text).unwrap().atoms().len(), 10);
+    }
+
+    #[test]
+    fn a_guard_is_written_as_it_is_read() {
+        for text in [
+            "fires(a) or fires_here(b) and acts(c)",
+            "(fires(a) or rung >= L2) and not (present(d) or absent(e))",
+            "not fact(f) and known(g) and before_in_place or rung <= L1",
+            "not not fact(f)",
+        ] {
+            assert_eq!(Guard::parse(text).unwrap().to_string(), text);
+        }
     }
 
     #[test]

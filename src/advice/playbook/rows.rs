@@ -26,6 +26,7 @@ pub(crate) struct File {
     pub(crate) fact: Vec<Fact>,
     pub(crate) conflict: Vec<Conflict>,
     pub(crate) dont: Vec<Dont>,
+    pub(crate) locate: Vec<Locate>,
     pub(crate) source: Vec<Source>,
 }
 
@@ -104,6 +105,9 @@ pub struct Sign {
     pub needs: Option<Text>,
     /// The question to people where it is not measured.
     pub question: Option<String>,
+    /// While it fires nothing else is answered: its row goes before all others.
+    #[serde(default)]
+    pub gate: bool,
     /// What relieves it now.
     #[serde(default)]
     pub first_aid: Vec<FirstAid>,
@@ -153,7 +157,17 @@ pub struct Row {
     pub candidate: Vec<Candidate>,
 }
 
-/// A candidate: a step, or the row of another sign to go on with.
+/// Steps that depend on the state rather than on the row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Each {
+    /// The usual steps of the next rung, in canonical order.
+    UsualOfNextRung,
+    /// Steps known to be absent that a step in place requires, in canonical order.
+    MissingPrerequisite,
+}
+
+/// A candidate: a step, several steps, or the row of another sign to go on with.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Candidate {
@@ -161,6 +175,10 @@ pub struct Candidate {
     pub step: Option<Text>,
     /// Sign whose row is followed from here, without return.
     pub row: Option<Text>,
+    /// Label of the leading sign that names the sign whose row is followed from here.
+    pub row_of: Option<String>,
+    /// Steps that the state gives.
+    pub each: Option<Each>,
     /// Condition; none always holds.
     pub guard: Option<Spanned<Guard>>,
     /// May be named although in place.
@@ -187,6 +205,18 @@ pub struct Step {
     pub diagnosis: bool,
     /// How to take it again when it is in place already; none when it cannot.
     pub repeat: Option<String>,
+    /// It is repeated only while this holds.
+    pub repeat_if: Option<Spanned<Guard>>,
+    /// It is not named unless this holds.
+    pub only_if: Option<Spanned<Guard>>,
+    /// It is not named while this holds.
+    pub never_if: Option<Spanned<Guard>>,
+    /// Signs for which `never_if` does not count.
+    #[serde(default)]
+    pub never_except: Vec<Text>,
+    /// What it requires must be seen or declared: not knowing is not enough.
+    #[serde(default)]
+    pub strict: bool,
     /// Default time it takes, e.g. `3d`.
     pub lead_time: String,
     /// What is done, a sentence.
@@ -396,6 +426,18 @@ pub struct Dont {
     /// Who says so; empty means default.
     #[serde(default)]
     pub cite: Vec<Text>,
+}
+
+/// When the tier about to be scaled is not the limit: signs that give way to others.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Locate {
+    /// The sign that says so.
+    pub sign: Text,
+    /// Signs that give way, ...
+    pub replaces: Vec<Text>,
+    /// ... to the first of these that fires.
+    pub by: Vec<Text>,
 }
 
 /// A document.
