@@ -3,14 +3,13 @@
 //! What must stay true: no network and no files (`resolve` looks at those); every message says
 //! what is accepted; no secret is shown.
 
+mod scrape;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use super::places::join;
-use super::{
-    Authorization, BasicAuth, Config, FactValue, Places, Postgres, Receiver, ScrapeConfig, Secret,
-    SignOverride, Span, StaticConfig,
-};
+use super::{Config, FactValue, Places, Postgres, Receiver, Secret, SignOverride, Span};
 use crate::model::Problem;
 
 /// The least memory budget: below it not even the shipped rules have room.
@@ -231,114 +230,6 @@ impl Check<'_> {
         self.labels(&format!("{path}.labels"), &postgres.labels);
     }
 
-    fn scrape(&mut self, path: &str, scrape: &ScrapeConfig, config: &Config) {
-        self.not_empty(&format!("{path}.job_name"), &scrape.job_name);
-        let interval = scrape
-            .scrape_interval
-            .unwrap_or(config.global.scrape_interval);
-        self.positive(&format!("{path}.scrape_interval"), interval);
-        if let Some(timeout) = scrape.scrape_timeout {
-            self.positive(&format!("{path}.scrape_timeout"), timeout);
-            self.within(&format!("{path}.scrape_timeout"), timeout, interval);
-        }
-        if !scrape.metrics_path.starts_with('/') {
-            self.at(
-                &format!("{path}.metrics_path"),
-                "accepted: a path that begins with /",
-            );
-        }
-        if !matches!(scrape.scheme.as_str(), "http" | "https") {
-            let path = format!("{path}.scheme");
-            let shown = self.places.show(&path, &scrape.scheme);
-            self.at(
-                &path,
-                format!("unknown scheme {shown}; accepted: http, https"),
-            );
-        }
-        if let Some(limit) = scrape.body_size_limit {
-            self.bound(&format!("{path}.body_size_limit"), limit.0);
-        }
-        if let Some(limit) = scrape.sample_limit {
-            self.bound(&format!("{path}.sample_limit"), limit as u64);
-        }
-        self.credentials(
-            path,
-            scrape.basic_auth.as_ref(),
-            scrape.authorization.as_ref(),
-        );
-        let mut seen = BTreeMap::new();
-        for (i, group) in scrape.static_configs.iter().enumerate() {
-            self.targets(&format!("{path}.static_configs[{i}]"), group, &mut seen);
-        }
-        if seen.is_empty() {
-            let message = "no targets: nothing is scraped for this job";
-            self.warnings.push(self.places.problem(path, message));
-        }
-    }
-
-    fn credentials(
-        &mut self,
-        path: &str,
-        basic: Option<&BasicAuth>,
-        header: Option<&Authorization>,
-    ) {
-        if basic.is_some() && header.is_some() {
-            self.at(
-                &format!("{path}.authorization"),
-                "there is basic_auth already; keep one of the two",
-            );
-        }
-        if let Some(b) = basic {
-            let path = format!("{path}.basic_auth");
-            self.one_of(
-                &path,
-                ["password", "password_file"],
-                b.password.is_some(),
-                b.password_file.is_some(),
-            );
-        }
-        if let Some(a) = header {
-            let path = format!("{path}.authorization");
-            self.one_of(
-                &path,
-                ["credentials", "credentials_file"],
-                a.credentials.is_some(),
-                a.credentials_file.is_some(),
-            );
-            let basic = a.scheme.eq_ignore_ascii_case("basic");
-            let token = !a.scheme.is_empty() && a.scheme.bytes().all(|b| b.is_ascii_graphic());
-            if basic || !token {
-                self.at(
-                    &format!("{path}.type"),
-                    "accepted: one word such as Bearer (for Basic use basic_auth)",
-                );
-            }
-        }
-    }
-
-    fn targets<'t>(
-        &mut self,
-        path: &str,
-        group: &'t StaticConfig,
-        seen: &mut BTreeMap<&'t str, String>,
-    ) {
-        for (i, target) in group.targets.iter().enumerate() {
-            let here = format!("{path}.targets[{i}]");
-            let shown = self.places.show(&here, target);
-            if !is_host_port(target) {
-                let message = format!(
-                    "{shown} is not a target; accepted: host:port without scheme and path \
-                     (scheme and metrics_path are keys of the job)"
-                );
-                self.at(&here, message);
-            } else if let Some(first) = seen.get(target.as_str()) {
-                self.at(&here, format!("{shown} is listed already, in {first}"));
-            }
-            seen.entry(target).or_insert(here);
-        }
-        self.labels(&format!("{path}.labels"), &group.labels);
-    }
-
     fn route(&mut self, config: &Config) {
         let names: BTreeSet<&str> = config.receivers.iter().map(|r| r.name.as_str()).collect();
         let Some(route) = &config.route else {
@@ -511,42 +402,4 @@ fn query_has(url: &str, key: &str) -> bool {
             .split('&')
             .any(|pair| pair.split('=').next() == Some(key))
     })
-}
-
-fn is_host_port(target: &str) -> bool {
-    if target.parse::<SocketAddr>().is_ok() {
-        return true;
-    }
-    target.rsplit_once(':').is_some_and(|(host, port)| {
-        let host_ok = !host.is_empty()
-            && host
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'));
-        host_ok && port.parse::<u16>().is_ok_and(|p| p > 0)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_target_is_host_and_port() {
-        for (target, want) in [
-            ("localhost:9100", true),
-            ("10.0.0.1:9100", true),
-            ("[::1]:9100", true),
-            ("db_1.internal:9187", true),
-            ("localhost", false),
-            ("http://localhost:9100", false),
-            ("localhost:9100/metrics", false),
-            ("::1:9100", false),
-            ("a b:1", false),
-            (":9100", false),
-            ("a:0", false),
-            ("a:70000", false),
-        ] {
-            assert_eq!(is_host_port(target), want, "{target}");
-        }
-    }
 }

@@ -5,7 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Lookup;
+use super::http::EnvironmentProxies;
+use super::{Lookup, Secret};
 
 /// Where a service's config stands.
 pub const SYSTEM_CONFIG: &str = "/etc/loadline/config.toml";
@@ -55,6 +56,19 @@ pub fn state_dir(configured: Option<&Path>, env: Lookup<'_>) -> Option<PathBuf> 
 /// systemd's folder of credentials.
 pub fn credentials_dir(env: Lookup<'_>) -> Option<PathBuf> {
     set("CREDENTIALS_DIRECTORY", env).map(PathBuf::from)
+}
+
+/// The proxies that the usual variables name, in capitals or not.
+pub fn proxies(env: Lookup<'_>) -> EnvironmentProxies {
+    let of = |name: &str| set(name, env).or_else(|| set(&name.to_ascii_lowercase(), env));
+    EnvironmentProxies {
+        // A CGI request could set HTTP_PROXY, so it does not count there.
+        http: of("HTTP_PROXY")
+            .filter(|_| set("REQUEST_METHOD", env).is_none())
+            .map(Secret::new),
+        https: of("HTTPS_PROXY").map(Secret::new),
+        none: of("NO_PROXY"),
+    }
 }
 
 /// The log filter: the flag, else `$LOADLINE_LOG`.

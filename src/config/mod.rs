@@ -10,16 +10,20 @@
 
 pub mod advice;
 mod check;
+pub mod discovery;
 pub mod env;
 mod form;
 pub mod glob;
 pub mod global;
+pub mod http;
 mod load;
 pub mod notify;
 mod places;
 pub mod reference;
+pub mod relabel;
 mod resolve;
 pub mod rules;
+pub mod scrape;
 pub mod secret;
 pub mod sources;
 pub mod store;
@@ -31,15 +35,17 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 pub use advice::{Advice, FactValue, SignOverride};
+pub use discovery::{DnsSd, FileSd, HttpSd, RecordType};
 pub use global::{Global, Server, StateDir};
+pub use http::{Authorization, BasicAuth, HttpOptions};
 pub use load::{Loaded, load, load_str};
 pub use notify::{DesktopConfig, LogConfig, Receiver, Route, SlackConfig, WebhookConfig};
 pub use places::Places;
+pub use relabel::{Action, RelabelConfig};
 pub use rules::{Missing, Rules, Shipped};
+pub use scrape::{OnParseError, ScrapeConfig, ScrapeProtocol, StaticConfig};
 pub use secret::{Secret, SecretSource};
-pub use sources::{
-    Authorization, BasicAuth, Host, OnParseError, Postgres, ScrapeConfig, StaticConfig, Toggle,
-};
+pub use sources::{Host, Postgres, Toggle};
 pub use store::{Keep, Limits, Store};
 pub use value::{Bytes, Span};
 

@@ -434,6 +434,59 @@ pub const SECTIONS: &[Section] = &[
                 "True: timestamps in the body are used.",
             ),
             key(
+                "track_timestamps_staleness",
+                "true, false",
+                Default("false"),
+                "True: series with timestamps of their own get a marker when they end, too.",
+            ),
+            key(
+                "scrape_protocols",
+                "list of OpenMetricsText1.0.0, OpenMetricsText0.0.1, \
+                 PrometheusText1.0.0, PrometheusText0.0.4",
+                Default(
+                    r#"["OpenMetricsText1.0.0", "OpenMetricsText0.0.1", "PrometheusText1.0.0", "PrometheusText0.0.4"]"#,
+                ),
+                "Formats to ask for, the most wanted first.",
+            ),
+            key(
+                "fallback_scrape_protocol",
+                "one of these",
+                Example(r#""PrometheusText0.0.4""#),
+                "How a body is read whose content type is missing or unknown; default: as text.",
+            ),
+            key(
+                "proxy_url",
+                "URL, secret",
+                Example(r#""http://proxy.internal:3128""#),
+                "Proxy for all requests of the job.",
+            ),
+            key(
+                "no_proxy",
+                "text",
+                Example(r#""localhost,10.0.0.0/8,.internal""#),
+                "Hosts, domains and networks that are asked without the proxy.",
+            ),
+            key(
+                "proxy_from_environment",
+                "true, false",
+                Default("false"),
+                "True: HTTP_PROXY, HTTPS_PROXY and NO_PROXY of the environment; not beside \
+                 proxy_url.",
+            ),
+            key(
+                "follow_redirects",
+                "true, false, any",
+                Default("true"),
+                "True: to the same scheme, host and port; any: to other hosts too, without \
+                 credentials.",
+            ),
+            key(
+                "allow_link_local",
+                "true, false",
+                Default("false"),
+                "True: link-local addresses may be asked, where metadata services live.",
+            ),
+            key(
                 "body_size_limit",
                 "size",
                 Example(r#""16MiB""#),
@@ -444,6 +497,31 @@ pub const SECTIONS: &[Section] = &[
                 "number",
                 Example("10000"),
                 "Most samples; default: limits.samples_per_target.",
+            ),
+            key(
+                "label_limit",
+                "number",
+                Example("32"),
+                "Most labels of one series; default: limits.labels. What is over it is left out \
+                 and counted.",
+            ),
+            key(
+                "label_name_length_limit",
+                "number",
+                Example("128"),
+                "Longest metric or label name in bytes; default: limits.name_length.",
+            ),
+            key(
+                "label_value_length_limit",
+                "number",
+                Example("1024"),
+                "Longest label value in bytes; default: limits.value_length.",
+            ),
+            key(
+                "target_limit",
+                "number",
+                Default("10000"),
+                "Most targets of the job after relabelling; with more, none is scraped.",
             ),
             key(
                 "on_parse_error",
@@ -504,6 +582,230 @@ pub const SECTIONS: &[Section] = &[
             ),
         ],
     ),
+    section(
+        "scrape_configs.http_headers.*",
+        "[scrape_configs.http_headers.X-Scope-OrgID]",
+        "Further headers of the job's requests, by name; each value is sent on its own.",
+        &[
+            key(
+                "values",
+                "list of texts",
+                Example(r#"["team-a"]"#),
+                "Plain values.",
+            ),
+            key(
+                "files",
+                "list of paths",
+                Example(r#"["header-token"]"#),
+                "Files with a value each, read at every request.",
+            ),
+            key(
+                "secrets",
+                "list of texts, secret",
+                Instead(r#"["${HEADER_TOKEN}"]"#),
+                "Values that must not be seen.",
+            ),
+        ],
+    ),
+    section(
+        "scrape_configs.tls_config",
+        "[scrape_configs.tls_config]",
+        "Certificates of the job's requests; files are read again when they change.",
+        TLS,
+    ),
+    section(
+        "scrape_configs.file_sd_configs",
+        "[[scrape_configs.file_sd_configs]]",
+        "Targets from files: a list of { targets, labels }, as JSON or YAML.",
+        &[
+            key(
+                "files",
+                "list of paths",
+                Required(r#"["targets/*.json", "targets/*.yml"]"#),
+                "Files; * and ? are wildcards. A broken file keeps its last targets.",
+            ),
+            key(
+                "refresh_interval",
+                "duration",
+                Default(r#""5s""#),
+                "How often they are looked at; a file is read when it changed.",
+            ),
+        ],
+    ),
+    section(
+        "scrape_configs.dns_sd_configs",
+        "[[scrape_configs.dns_sd_configs]]",
+        "Targets from DNS.",
+        &[
+            key(
+                "names",
+                "list of texts",
+                Required(r#"["_metrics._tcp.app.internal"]"#),
+                "Names to look up.",
+            ),
+            key(
+                "type",
+                "SRV, A, AAAA",
+                Default(r#""SRV""#),
+                "Kind of record.",
+            ),
+            key(
+                "port",
+                "number",
+                Example("9100"),
+                "Port of the targets; needed for A and AAAA.",
+            ),
+            key(
+                "refresh_interval",
+                "duration",
+                Default(r#""30s""#),
+                "How often they are looked up.",
+            ),
+        ],
+    ),
+    section(
+        "scrape_configs.relabel_configs",
+        "[[scrape_configs.relabel_configs]]",
+        "Rules over a target's labels before it is scraped, in order.",
+        RELABEL,
+    ),
+    section(
+        "scrape_configs.metric_relabel_configs",
+        "[[scrape_configs.metric_relabel_configs]]",
+        "Rules over the labels of scraped series, in order. A rule that changes __name__ has \
+         every line of the body read.",
+        RELABEL,
+    ),
+    section(
+        "scrape_configs.http_sd_configs",
+        "[[scrape_configs.http_sd_configs]]",
+        "Targets from an HTTP endpoint that answers with a JSON list of { targets, labels }.",
+        &[
+            key(
+                "url",
+                "URL, secret",
+                Required(r#""https://inventory.internal/targets""#),
+                "Address. When it does not answer well, the last targets stay.",
+            ),
+            key(
+                "refresh_interval",
+                "duration",
+                Default(r#""1m""#),
+                "How often it is asked.",
+            ),
+            key(
+                "proxy_url",
+                "URL, secret",
+                Example(r#""http://proxy.internal:3128""#),
+                "Proxy.",
+            ),
+            key(
+                "no_proxy",
+                "text",
+                Example(r#""localhost,.internal""#),
+                "Hosts, domains and networks that are asked without the proxy.",
+            ),
+            key(
+                "proxy_from_environment",
+                "true, false",
+                Default("false"),
+                "True: the environment's proxies; not beside proxy_url.",
+            ),
+            key(
+                "follow_redirects",
+                "true, false, any",
+                Default("true"),
+                "As for targets.",
+            ),
+            key(
+                "allow_link_local",
+                "true, false",
+                Default("false"),
+                "As for targets.",
+            ),
+        ],
+    ),
+    section(
+        "scrape_configs.http_sd_configs.basic_auth",
+        "[scrape_configs.http_sd_configs.basic_auth]",
+        "User name and password of the endpoint.",
+        &[
+            key("username", "text", Required(r#""loadline""#), "User."),
+            key(
+                "password_file",
+                "path",
+                Example(r#""app-password""#),
+                "File with the password, read at every scrape.",
+            ),
+            key(
+                "password",
+                "text, secret",
+                Instead(r#""${APP_PASSWORD}""#),
+                "Password.",
+            ),
+        ],
+    ),
+    section(
+        "scrape_configs.http_sd_configs.http_headers.*",
+        "[scrape_configs.http_sd_configs.http_headers.X-Scope-OrgID]",
+        "Further headers of the endpoint's requests, by name; each value is sent on its own.",
+        &[
+            key(
+                "values",
+                "list of texts",
+                Example(r#"["team-a"]"#),
+                "Plain values.",
+            ),
+            key(
+                "files",
+                "list of paths",
+                Example(r#"["header-token"]"#),
+                "Files with a value each, read at every request.",
+            ),
+            key(
+                "secrets",
+                "list of texts, secret",
+                Instead(r#"["${HEADER_TOKEN}"]"#),
+                "Values that must not be seen.",
+            ),
+        ],
+    ),
+    section(
+        "scrape_configs.http_sd_configs.tls_config",
+        "[scrape_configs.http_sd_configs.tls_config]",
+        "Certificates of the endpoint's requests; files are read again when they change.",
+        TLS,
+    ),
+    Section {
+        path: "scrape_configs.http_sd_configs.authorization",
+        list: false,
+        header: "[scrape_configs.http_sd_configs.authorization]",
+        doc: "A token or other credentials of the endpoint; not beside basic_auth.",
+        before: &[
+            "[[scrape_configs.http_sd_configs]]",
+            r#"url = "https://inventory.internal/other""#,
+        ],
+        keys: &[
+            key(
+                "type",
+                "text",
+                Default(r#""Bearer""#),
+                "Scheme of the header.",
+            ),
+            key(
+                "credentials_file",
+                "path",
+                Example(r#""app-token""#),
+                "File with the credentials, read at every scrape.",
+            ),
+            key(
+                "credentials",
+                "text, secret",
+                Instead(r#""${APP_TOKEN}""#),
+                "Credentials.",
+            ),
+        ],
+    },
     Section {
         path: "scrape_configs.authorization",
         list: false,
@@ -645,6 +947,118 @@ pub const SECTIONS: &[Section] = &[
             Default("true"),
             "False: resolved messages are not written.",
         )],
+    ),
+];
+
+/// Keys of a relabelling rule.
+const RELABEL: &[Key] = &[
+    key(
+        "source_labels",
+        "list of texts",
+        Example(r#"["__address__"]"#),
+        "Labels whose values are joined.",
+    ),
+    key(
+        "separator",
+        "text",
+        Default(r#"";""#),
+        "What stands between them.",
+    ),
+    key(
+        "regex",
+        "regular expression",
+        Default(r#""(.*)""#),
+        "Matched against the whole of the joined values (labelmap, labeldrop, labelkeep: of each \
+         label's name).",
+    ),
+    key(
+        "modulus",
+        "number",
+        Default("0"),
+        "Number of shards, for hashmod.",
+    ),
+    key(
+        "target_label",
+        "text",
+        Example(r#""shard""#),
+        "Label that is set or compared.",
+    ),
+    key(
+        "replacement",
+        "text",
+        Default(r#""$1""#),
+        "Its value; $1, ${1} and ${name} stand for groups of regex.",
+    ),
+    key(
+        "action",
+        "replace, keep, drop, keepequal, dropequal, hashmod, labelmap, labeldrop, labelkeep, \
+         lowercase, uppercase",
+        Default(r#""replace""#),
+        "What happens, with Prometheus's meaning.",
+    ),
+];
+
+/// Keys of `tls_config`.
+const TLS: &[Key] = &[
+    key(
+        "ca_file",
+        "path",
+        Example(r#""ca.pem""#),
+        "File with the certificates that are trusted instead of the system's.",
+    ),
+    key(
+        "ca",
+        "text",
+        Instead(r#""-----BEGIN CERTIFICATE----- …""#),
+        "These, as PEM.",
+    ),
+    key(
+        "cert_file",
+        "path",
+        Example(r#""client.pem""#),
+        "File with our own certificate.",
+    ),
+    key(
+        "cert",
+        "text",
+        Instead(r#""-----BEGIN CERTIFICATE----- …""#),
+        "It, as PEM.",
+    ),
+    key(
+        "key_file",
+        "path",
+        Example(r#""client.key""#),
+        "File with its private key.",
+    ),
+    key(
+        "key",
+        "text, secret",
+        Instead(r#""${KEY_PEM}""#),
+        "It, as PEM.",
+    ),
+    key(
+        "server_name",
+        "text",
+        Instead(r#""app.internal""#),
+        "The name in the server's certificate, if it is not the address; not through a proxy.",
+    ),
+    key(
+        "insecure_skip_verify",
+        "true, false",
+        Default("false"),
+        "True: any certificate is accepted, an attacker's too.",
+    ),
+    key(
+        "min_version",
+        "TLS12, TLS13",
+        Example(r#""TLS13""#),
+        "Oldest version of TLS; default: TLS12.",
+    ),
+    key(
+        "max_version",
+        "TLS12, TLS13",
+        Example(r#""TLS13""#),
+        "Newest version of TLS; default: TLS13.",
     ),
 ];
 

@@ -1,11 +1,14 @@
 //! Makes paths absolute, looks whether the files are there, and fits default timeouts to
 //! intervals.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Component, Path, PathBuf};
 
-use super::{Config, Lookup, Places, env, glob};
+use super::http::{HeaderValues, TlsConfig};
+use super::places::join;
+use super::{Authorization, BasicAuth, Config, Lookup, Places, env, glob};
 use crate::model::Problem;
 
 /// Resolves relative paths against `folder`.
@@ -38,13 +41,31 @@ pub(super) fn resolve(
     }
     for (i, scrape) in config.scrape_configs.iter_mut().enumerate() {
         let path = format!("scrape_configs[{i}]");
-        if let Some(basic) = &mut scrape.basic_auth {
-            let here = format!("{path}.basic_auth.password_file");
-            files.secret(&here, &mut basic.password_file);
+        let c = scrape;
+        files.client(
+            &path,
+            &mut c.basic_auth,
+            &mut c.authorization,
+            &mut c.http_headers,
+            &mut c.tls_config,
+        );
+        if c.proxy_from_environment {
+            c.environment = env::proxies(lookup);
         }
-        if let Some(header) = &mut scrape.authorization {
-            let here = format!("{path}.authorization.credentials_file");
-            files.secret(&here, &mut header.credentials_file);
+        for (k, sd) in c.file_sd_configs.iter_mut().enumerate() {
+            files.absolute(&format!("{path}.file_sd_configs[{k}].files"), &mut sd.files);
+        }
+        for (k, sd) in c.http_sd_configs.iter_mut().enumerate() {
+            files.client(
+                &format!("{path}.http_sd_configs[{k}]"),
+                &mut sd.basic_auth,
+                &mut sd.authorization,
+                &mut sd.http_headers,
+                &mut sd.tls_config,
+            );
+            if sd.proxy_from_environment {
+                sd.environment = env::proxies(lookup);
+            }
         }
     }
     for (i, receiver) in config.receivers.iter_mut().enumerate() {
@@ -82,6 +103,60 @@ struct Files<'a> {
 }
 
 impl Files<'_> {
+    /// Files of one HTTP client.
+    fn client(
+        &mut self,
+        path: &str,
+        basic: &mut Option<BasicAuth>,
+        header: &mut Option<Authorization>,
+        headers: &mut BTreeMap<String, HeaderValues>,
+        tls: &mut TlsConfig,
+    ) {
+        if let Some(basic) = basic {
+            let here = format!("{path}.basic_auth.password_file");
+            self.secret(&here, &mut basic.password_file);
+        }
+        if let Some(header) = header {
+            let here = format!("{path}.authorization.credentials_file");
+            self.secret(&here, &mut header.credentials_file);
+        }
+        for (name, values) in headers {
+            let here = join(&format!("{path}.http_headers"), name);
+            for (i, file) in values.files.iter_mut().enumerate() {
+                let mut found = Some(std::mem::take(file));
+                self.secret(&format!("{here}.files[{i}]"), &mut found);
+                *file = found.unwrap_or_default();
+            }
+        }
+        self.secret(&format!("{path}.tls_config.key_file"), &mut tls.key_file);
+        for (key, file) in [
+            ("ca_file", &mut tls.ca_file),
+            ("cert_file", &mut tls.cert_file),
+        ] {
+            if let Some(path_of) = file {
+                *path_of = self.folder.join(&*path_of);
+                let here = format!("{path}.tls_config.{key}");
+                let shown = self.shown(&here, path_of);
+                if let Err(e) = mode(path_of) {
+                    self.at(&here, format!("cannot read {shown}: {e}"));
+                }
+            }
+        }
+    }
+
+    /// Patterns of files that may come and go.
+    fn absolute(&mut self, key: &str, patterns: &mut [String]) {
+        for (i, pattern) in patterns.iter_mut().enumerate() {
+            match self.folder.join(&*pattern).to_str() {
+                Some(full) => *pattern = full.to_owned(),
+                None => self.at(
+                    &format!("{key}[{i}]"),
+                    "the config's folder has a name that is not UTF-8",
+                ),
+            }
+        }
+    }
+
     /// A secret's file: it must be there, and not readable by everyone.
     fn secret(&mut self, key: &str, file: &mut Option<PathBuf>) {
         let Some(path) = file else { return };

@@ -1,12 +1,12 @@
-//! `[host]`, `[[postgres]]` and `[[scrape_configs]]`.
+//! `[host]` and `[[postgres]]`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::secret::{Secret, SecretSource};
-use super::value::{Bytes, Span};
+use super::secret::Secret;
+use super::value::Span;
 
 /// On, off, or on where it makes sense.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -76,146 +76,6 @@ pub struct Postgres {
 
 fn all_databases() -> Vec<String> {
     vec!["*".to_owned()]
-}
-
-/// `[[scrape_configs]]`: targets of one job.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ScrapeConfig {
-    /// Label `job` of its series; unique.
-    pub job_name: String,
-    /// Default `global.scrape_interval`.
-    #[serde(default)]
-    pub scrape_interval: Option<Span>,
-    /// Default `global.scrape_timeout`; at most the interval.
-    #[serde(default)]
-    pub scrape_timeout: Option<Span>,
-    /// Path of the exposition.
-    #[serde(default = "metrics_path")]
-    pub metrics_path: String,
-    /// `http` or `https`.
-    #[serde(default = "http_scheme")]
-    pub scheme: String,
-    /// Query parameters.
-    #[serde(default)]
-    pub params: BTreeMap<String, Vec<String>>,
-    /// True: the target's labels win over ours.
-    #[serde(default)]
-    pub honor_labels: bool,
-    /// True: timestamps in the body are used.
-    #[serde(default = "yes")]
-    pub honor_timestamps: bool,
-    /// User name and password.
-    #[serde(default)]
-    pub basic_auth: Option<BasicAuth>,
-    /// A token or other credentials.
-    #[serde(default)]
-    pub authorization: Option<Authorization>,
-    /// Largest body, inflated; default `limits.body_size`.
-    #[serde(default)]
-    pub body_size_limit: Option<Bytes>,
-    /// Most samples; default `limits.samples_per_target`.
-    #[serde(default)]
-    pub sample_limit: Option<usize>,
-    /// What a bad line does: `keep-good` keeps the rest, `fail` drops the scrape.
-    #[serde(default)]
-    pub on_parse_error: OnParseError,
-    /// Targets, written out.
-    #[serde(default)]
-    pub static_configs: Vec<StaticConfig>,
-}
-
-fn metrics_path() -> String {
-    "/metrics".to_owned()
-}
-
-fn http_scheme() -> String {
-    "http".to_owned()
-}
-
-fn yes() -> bool {
-    true
-}
-
-/// Targets with the same labels.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StaticConfig {
-    /// `host:port`.
-    pub targets: Vec<String>,
-    /// Labels of their series.
-    #[serde(default)]
-    pub labels: BTreeMap<String, String>,
-    /// The machine they run on, if not told by the address.
-    #[serde(default)]
-    pub host: Option<String>,
-    /// What they are for: `app`, `database`, `cache`, `queue`.
-    #[serde(default)]
-    pub role: Option<String>,
-}
-
-/// What a bad exposition line does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OnParseError {
-    /// Good lines are kept, bad ones counted.
-    #[default]
-    KeepGood,
-    /// The whole scrape fails, as in Prometheus.
-    Fail,
-}
-
-/// User name and password of a target.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BasicAuth {
-    /// User.
-    pub username: String,
-    /// Password, here or in a file.
-    #[serde(default)]
-    pub password: Option<Secret>,
-    /// File with the password, read at every scrape.
-    #[serde(default)]
-    pub password_file: Option<PathBuf>,
-}
-
-/// An `Authorization` header.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Authorization {
-    /// Scheme, `Bearer` by default.
-    #[serde(default = "bearer", rename = "type")]
-    pub scheme: String,
-    /// Credentials, here or in a file.
-    #[serde(default)]
-    pub credentials: Option<Secret>,
-    /// File with the credentials, read at every scrape.
-    #[serde(default)]
-    pub credentials_file: Option<PathBuf>,
-}
-
-fn bearer() -> String {
-    "Bearer".to_owned()
-}
-
-impl BasicAuth {
-    /// Where the password comes from.
-    pub fn source(&self) -> SecretSource<'_> {
-        SecretSource {
-            inline: self.password.as_ref(),
-            file: self.password_file.as_deref(),
-        }
-    }
-}
-
-impl Authorization {
-    /// Where the credentials come from.
-    pub fn source(&self) -> SecretSource<'_> {
-        SecretSource {
-            inline: self.credentials.as_ref(),
-            file: self.credentials_file.as_deref(),
-        }
-    }
 }
 
 impl<'de> Deserialize<'de> for Toggle {

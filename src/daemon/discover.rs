@@ -19,7 +19,7 @@ use crate::model::Selection;
 use crate::sources::host::memory_limit;
 use crate::sources::postgres::{Finding, Places, PostgresCollector, PostgresSettings, discover};
 use crate::sources::scrape::Health;
-use crate::sources::{Client, HostCollector, Schedule, Target};
+use crate::sources::{Client, HostCollector, Job, Schedule, Target};
 use crate::store::Caps;
 
 /// Exporters and built-in endpoints by their well-known ports.
@@ -114,18 +114,12 @@ fn configured(config: &Config, seed: u64) -> anyhow::Result<Found> {
         sources.push(postgres(settings, interval, seed, described));
     }
     for entry in &config.scrape_configs {
-        for target in Target::from_config(entry, &config.global, &config.limits)? {
-            sources.push(scrape(
-                target,
-                seed,
-                format!(
-                    "{entry:?}{:?}{:?}{}",
-                    config.limits,
-                    config.global.scrape_timeout,
-                    secrets(entry)
-                ),
-            ));
+        let job = Job::new(entry, &config.global, &config.limits);
+        let made = job.targets(job.written());
+        if let Some(problem) = made.problems.into_iter().next() {
+            return Err(problem.into());
         }
+        sources.extend(made.targets.into_iter().map(|t| scrape(t, seed)));
     }
     Ok(Found {
         sources,
@@ -204,18 +198,6 @@ async fn around(
     Ok(found)
 }
 
-/// The secrets of an entry, which its debug text hides: a rotated one makes another target.
-fn secrets(entry: &ScrapeConfig) -> String {
-    let basic = entry.basic_auth.as_ref().and_then(|b| b.password.as_ref());
-    let header = entry
-        .authorization
-        .as_ref()
-        .and_then(|a| a.credentials.as_ref());
-    [basic, header]
-        .map(|s| s.map_or("", |s| s.expose()))
-        .join("\n")
-}
-
 enum Probe {
     Answers(Box<Ready>),
     Odd(Blind),
@@ -229,10 +211,11 @@ async fn exporters(
     seed: u64,
 ) -> anyhow::Result<Vec<Probe>> {
     let mut probes = Vec::new();
-    for (job, port) in EXPORTERS {
-        let entry = exporter(job, port);
-        for target in Target::from_config(&entry, &config.global, &config.limits)? {
-            probes.push(probe(target, job, port, client, clock, seed));
+    for (name, port) in EXPORTERS {
+        let entry = exporter(name, port);
+        let job = Job::new(&entry, &config.global, &config.limits);
+        for target in job.targets(job.written()).targets {
+            probes.push(probe(target, name, port, client, clock, seed));
         }
     }
     Ok(join_all(probes).await)
@@ -254,9 +237,7 @@ async fn probe(
     .await;
     let status = target.status();
     match (looked, status.health) {
-        (Ok(_), Health::Up) => {
-            Probe::Answers(Box::new(scrape(target, seed, format!("{job}:{port}"))))
-        }
+        (Ok(_), Health::Up) => Probe::Answers(Box::new(scrape(target, seed))),
         (Ok(_), Health::Down | Health::Unknown) if status.error_reason == Some("refused") => {
             Probe::Nobody
         }
@@ -277,25 +258,13 @@ async fn probe(
 
 fn exporter(job: &str, port: u16) -> ScrapeConfig {
     ScrapeConfig {
-        job_name: job.to_owned(),
-        scrape_interval: None,
-        scrape_timeout: None,
-        metrics_path: "/metrics".to_owned(),
-        scheme: "http".to_owned(),
-        params: std::collections::BTreeMap::new(),
-        honor_labels: false,
-        honor_timestamps: true,
-        basic_auth: None,
-        authorization: None,
-        body_size_limit: None,
-        sample_limit: None,
-        on_parse_error: config::OnParseError::KeepGood,
         static_configs: vec![StaticConfig {
             targets: vec![format!("127.0.0.1:{port}")],
             labels: std::collections::BTreeMap::new(),
             host: None,
             role: None,
         }],
+        ..ScrapeConfig::named(job)
     }
 }
 
@@ -325,9 +294,9 @@ fn postgres(settings: PostgresSettings, interval: Span, seed: u64, described: St
     }
 }
 
-fn scrape(target: Target, seed: u64, settings: String) -> Ready {
+fn scrape(target: Target, seed: u64) -> Ready {
     let schedule = target.schedule(seed);
-    let settings = hash(&format!("{settings}{:?}", schedule.interval()));
+    let settings = target.settings();
     Ready {
         source: Source::Scrape(Box::new(target)),
         schedule,
@@ -339,10 +308,15 @@ fn hash(text: &str) -> u64 {
     crate::model::Labels::from_pairs([("settings", text)]).fingerprint()
 }
 
-/// How much the store may hold: what `limits.memory` says, else 70 % of the tightest limit of the
-/// cgroups that this process is in, else what 256 MiB allow.
+/// How much the store may hold.
 pub(crate) fn caps(config: &Config) -> Caps {
+    Caps::of_memory(memory(config))
+}
+
+/// The memory budget in bytes: what `limits.memory` says, else 70 % of the tightest limit of the
+/// cgroups that this process is in, else 256 MiB.
+pub(crate) fn memory(config: &Config) -> u64 {
     let memory = config.limits.memory.map(|b| b.0);
     let memory = memory.or_else(|| Some(memory_limit(Path::new("/"))? / 10 * 7));
-    Caps::of_memory(memory.unwrap_or(256 << 20))
+    memory.unwrap_or(256 << 20)
 }

@@ -33,7 +33,7 @@ const NEEDS_HISTORY: Duration = Duration::from_secs(3600);
 pub async fn look_once(plan: Plan) -> anyhow::Result<Snapshot> {
     let clock = Clock::system();
     let started = clock.now();
-    let client = Client::new().map_err(anyhow::Error::msg)?;
+    let client = Client::new(discover::memory(&plan.config)).map_err(anyhow::Error::msg)?;
     let found = discover::sources(&plan, &client, &clock).await?;
     let (batches, _) = tokio::sync::mpsc::channel(1);
     let selection = Arc::new(plan.selection(1));

@@ -120,7 +120,7 @@ impl Daemon {
         let address = socket.local_addr().context("the listener has no address")?;
         tracing::info!(version = env!("CARGO_PKG_VERSION"), state = %dir.display(), "starting");
 
-        let client = Client::new().map_err(anyhow::Error::msg)?;
+        let client = Client::new(discover::memory(&plan.config)).map_err(anyhow::Error::msg)?;
         let found = discover::sources(&plan, &client, &clock).await?;
         let store = Arc::new(Store::bounded(discover::caps(&plan.config)));
         let engine = Arc::new(Engine::new(

@@ -207,6 +207,16 @@ impl LabelsBuilder {
             .map_or("", |(_, v)| v.as_ref())
     }
 
+    /// The pairs set so far, in no order.
+    pub fn pairs(&self) -> Vec<(Arc<str>, Arc<str>)> {
+        self.0.clone()
+    }
+
+    /// Keeps labels whose names satisfy `keep`.
+    pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
+        self.0.retain(|(name, _)| keep(name));
+    }
+
     /// The finished set.
     pub fn build(mut self) -> Labels {
         self.0.sort();

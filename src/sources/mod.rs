@@ -16,4 +16,4 @@ mod series;
 
 pub use host::HostCollector;
 pub use schedule::{Schedule, Slot};
-pub use scrape::{Client, Target, TargetMeta, TargetStatus};
+pub use scrape::{Client, Job, Target, TargetMeta, TargetStatus};

@@ -21,6 +21,8 @@ pub(crate) enum Fate {
     Kept(Slot),
     /// Nobody reads it.
     Unselected,
+    /// A relabelling rule dropped it.
+    Dropped,
     /// Its labels were refused.
     Refused(BadLine),
     /// It is a metric's name, and nobody reads the metric.
@@ -203,7 +205,7 @@ impl SeriesCache {
             self.keys.retain(|fate, seen| match fate {
                 Fate::Kept(slot) => series[slot.0 as usize].as_ref().is_some_and(stays),
                 Fate::Unwanted | Fate::Reserved => seen || end == End::Failed,
-                Fate::Unselected | Fate::Refused(_) => seen,
+                Fate::Unselected | Fate::Dropped | Fate::Refused(_) => seen,
             });
             for s in self.take_out(|s| !stays(s)) {
                 if !s.own_time && (s.born != pass || end != End::Failed) {
@@ -261,7 +263,11 @@ impl SeriesCache {
             Fate::Kept(slot) => series[slot.0 as usize]
                 .as_ref()
                 .is_some_and(|s| s.born != pass),
-            Fate::Unselected | Fate::Refused(_) | Fate::Unwanted | Fate::Reserved => true,
+            Fate::Unselected
+            | Fate::Dropped
+            | Fate::Refused(_)
+            | Fate::Unwanted
+            | Fate::Reserved => true,
         });
         self.take_out(|s| s.born == pass);
     }
@@ -303,7 +309,13 @@ impl Writer<'_> {
     pub(crate) fn put(&mut self, key: &[u8], value: f64, labels: impl FnOnce() -> Labels) {
         let slot = match self.cache.get(key) {
             Some(Fate::Kept(slot)) => slot,
-            Some(Fate::Unselected | Fate::Refused(_) | Fate::Unwanted | Fate::Reserved) => return,
+            Some(
+                Fate::Unselected
+                | Fate::Dropped
+                | Fate::Refused(_)
+                | Fate::Unwanted
+                | Fate::Reserved,
+            ) => return,
             None => {
                 let labels = labels();
                 if !self.selection.wants(&labels) {

@@ -14,10 +14,10 @@ pub enum Failure {
     /// The name has no address.
     #[error("cannot resolve the host name: {0}")]
     Dns(String),
-    /// The name resolves to an address of the machine's own link, such as a metadata service.
+    /// An address of the machine's own link, such as a metadata service.
     #[error(
-        "the host name resolves to the link-local or metadata address {0}, which is refused; \
-         write the address itself in the config if it is meant"
+        "{0} is a link-local or metadata address, which is refused; if it is meant, set \
+         allow_link_local = true"
     )]
     LinkLocal(String),
     /// The handshake failed.
@@ -29,6 +29,18 @@ pub enum Failure {
     /// The deadline over connect, headers and body passed.
     #[error("no complete answer within {}", duration::format(*.0))]
     Timeout(Duration),
+    /// The deadline passed before there was room for another scrape.
+    #[error("no room within the scrape_timeout: too many targets answer too slowly at once")]
+    Busy,
+    /// More headers than any exporter sends.
+    #[error("the response's headers are larger than {0} bytes")]
+    Headers(usize),
+    /// More targets than the job may have.
+    #[error("the job has {0} targets; target_limit is {1}, and none of them is scraped")]
+    TargetLimit(usize, usize),
+    /// A proxy, certificate or key that cannot be used.
+    #[error("{0}")]
+    Settings(String),
     /// A status other than 200.
     #[error("the target answered with HTTP status {0}")]
     Status(u16),
@@ -89,6 +101,10 @@ impl Failure {
             Failure::Tls(_) => "tls",
             Failure::Connect(_) => "connect",
             Failure::Timeout(_) => "timeout",
+            Failure::Busy => "busy",
+            Failure::Headers(_) => "headers",
+            Failure::TargetLimit(_, _) => "target_limit",
+            Failure::Settings(_) => "settings",
             Failure::Status(_) => "status",
             Failure::Redirect(_) => "redirect",
             Failure::Html => "html",

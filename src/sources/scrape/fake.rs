@@ -34,6 +34,24 @@ impl Exporter {
 
     /// Does as told with each connection and the head of its request.
     pub(crate) fn does(answer: impl Fn(&mut TcpStream, &str) + Send + Sync + 'static) -> Self {
+        Self::serves(move |stream, requests| {
+            let head = head(stream);
+            requests.lock().unwrap().push(head.clone());
+            answer(stream, &head);
+        })
+    }
+
+    /// Does as told with each connection, unread; what comes back is kept as a request.
+    pub(crate) fn raw(answer: impl Fn(&mut TcpStream) -> String + Send + Sync + 'static) -> Self {
+        Self::serves(move |stream, requests| {
+            let head = answer(stream);
+            requests.lock().unwrap().push(head);
+        })
+    }
+
+    fn serves(
+        answer: impl Fn(&mut TcpStream, &Mutex<Vec<String>>) + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -49,9 +67,7 @@ impl Exporter {
                     let (requests, answer) = (requests.clone(), answer.clone());
                     std::thread::spawn(move || {
                         let Ok(mut stream) = stream else { return };
-                        let head = head(&mut stream);
-                        requests.lock().unwrap().push(head.clone());
-                        answer(&mut stream, &head);
+                        answer(&mut stream, &requests);
                     });
                 }
             }

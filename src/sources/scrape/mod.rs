@@ -6,21 +6,26 @@
 //! credential reaches another host, a message or a log.
 //!
 //! [`text`] is the grammar of a line, `lines` cuts the stream into lines, `pass` gives them
-//! meaning, [`http`] fetches, [`target`] joins these for one target.
+//! meaning, [`http`] and `dialer` fetch, [`target`] joins these for one target, `job` makes targets of what is
+//! configured and found, `relabel` applies rules to labels.
 
+mod dialer;
 mod failure;
 #[cfg(test)]
 mod fake;
 pub mod http;
+mod job;
 mod lines;
 mod number;
 mod pass;
 mod reader;
+pub(crate) mod relabel;
 pub mod target;
 pub mod text;
 
 pub use failure::Failure;
 pub use http::Client;
+pub use job::{Found, Job, Targets};
 pub use pass::ExporterIdentity;
 pub use reader::{ReadBody, Reader};
 pub use target::{Health, Target, TargetError, TargetMeta, TargetStatus};

@@ -1,11 +1,13 @@
 //! One pass over one body: what its lines mean for one target.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::failure::Failure;
 use super::lines::{Line, Lines};
+use super::relabel::relabel;
 use super::text::{self, BadLine, Bounds, Family, Format, Meta, RawSeries};
-use crate::config::OnParseError;
+use crate::config::{OnParseError, RelabelConfig};
 use crate::model::labels::NAME;
 use crate::model::{Labels, Ref, Selection, Timestamp};
 use crate::sources::series::{Fate, Seen, SeriesCache, Slot};
@@ -30,6 +32,12 @@ pub(crate) struct Terms {
     pub(crate) bounds: Bounds,
     /// Most samples kept.
     pub(crate) sample_limit: usize,
+    /// True: series with timestamps of their own end with a marker, too.
+    pub(crate) track_timestamps: bool,
+    /// Rules over the labels of each series.
+    pub(crate) relabel: Arc<[RelabelConfig]>,
+    /// A rule changes names, so that every line must be read.
+    pub(crate) renames: bool,
 }
 
 /// What a target tells about the machine and the server it reports on.
@@ -60,6 +68,10 @@ pub(crate) struct Counts {
     pub(crate) duplicates: u64,
     /// Samples from the future.
     pub(crate) future: u64,
+    /// Samples that a relabelling rule dropped, as far as their names are wanted.
+    pub(crate) relabelled: u64,
+    /// Bytes of the body, inflated.
+    pub(crate) bytes: u64,
     /// A bad line held a sample.
     pub(crate) lost_samples: bool,
     /// Samples kept.
@@ -161,6 +173,7 @@ impl<'a> Pass<'a> {
 
     /// Reads the next part of the body.
     pub(crate) fn feed(&mut self, chunk: &[u8]) -> Result<(), Failure> {
+        self.counts.bytes += chunk.len() as u64;
         let mut lines = std::mem::take(&mut self.lines);
         let result = lines.feed(chunk, |line| self.line(line));
         self.lines = lines;
@@ -214,6 +227,10 @@ impl<'a> Pass<'a> {
         }
         match self.cache.expected(line) {
             Some((Fate::Unwanted | Fate::Unselected, _)) => self.counts.samples += 1,
+            Some((Fate::Dropped, _)) => {
+                self.counts.samples += 1;
+                self.counts.relabelled += 1;
+            }
             Some((Fate::Reserved, _)) => {
                 self.counts.samples += 1;
                 self.counts.reserved += 1;
@@ -311,7 +328,9 @@ impl<'a> Pass<'a> {
         }
         let (key, rest) = line.split_at(text::series_len(line, name_len, self.format)?);
         let fate = match self.cache.get(key) {
-            Some(fate @ (Fate::Kept(_) | Fate::Unselected | Fate::Refused(_))) => fate,
+            Some(fate @ (Fate::Kept(_) | Fate::Unselected | Fate::Dropped | Fate::Refused(_))) => {
+                fate
+            }
             // The first two are a name's.
             Some(Fate::Unwanted | Fate::Reserved) | None => {
                 match self.look_at(key, rest, interest) {
@@ -328,6 +347,10 @@ impl<'a> Pass<'a> {
         };
         match fate {
             Fate::Refused(bad) => Err(bad),
+            Fate::Dropped => {
+                self.counts.relabelled += 1;
+                text::tail(rest, self.format).map(|_| ())
+            }
             Fate::Unselected if !self.validate => Ok(()),
             Fate::Unselected | Fate::Unwanted | Fate::Reserved => {
                 text::tail(rest, self.format).map(|_| ())
@@ -375,7 +398,10 @@ impl<'a> Pass<'a> {
             return Ok(None);
         }
         self.read_type_line();
-        let labels = self.labels(&raw)?;
+        let Some(labels) = self.labels(&raw)? else {
+            self.cache.refuse(key, Fate::Dropped);
+            return Ok(Some(Fate::Dropped));
+        };
         if !self.selection.wants(&labels) {
             self.cache.refuse(key, Fate::Unselected);
             return Ok(Some(Fate::Unselected));
@@ -390,7 +416,8 @@ impl<'a> Pass<'a> {
             self.counts.future += 1;
             return;
         }
-        match self.cache.touch(slot, own.is_some()) {
+        let unmarked = own.is_some() && !self.terms.track_timestamps;
+        match self.cache.touch(slot, unmarked) {
             Some(Seen::Again(_)) if own.is_none() => self.counts.duplicates += 1,
             Some(Seen::First(id) | Seen::Again(id)) => {
                 self.counts.kept += 1;
@@ -401,8 +428,9 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// The series' full labels: its own, the target's, and `exported_` ones where they clash.
-    fn labels(&self, raw: &RawSeries<'_>) -> Result<Labels, BadLine> {
+    /// The series' full labels: its own, the target's, and `exported_` ones where they clash, after
+    /// the job's rules; `None` when these drop it, leave it without a name or give it one of ours.
+    fn labels(&self, raw: &RawSeries<'_>) -> Result<Option<Labels>, BadLine> {
         let own = &self.terms.labels;
         let mut builder = own.to_builder();
         let mut clashes: Vec<(&str, &str)> = Vec::new();
@@ -427,11 +455,20 @@ impl<'a> Pass<'a> {
             }
             builder.set(&exported, value);
         }
+        if !self.terms.relabel.is_empty() {
+            if !relabel(&self.terms.relabel, &mut builder) {
+                return Ok(None);
+            }
+            let name = builder.get(NAME);
+            if name.is_empty() || is_reserved(name) {
+                return Ok(None);
+            }
+        }
         let labels = builder.build();
         if labels.len() > self.terms.bounds.labels {
             return Err(BadLine::LabelCount);
         }
-        Ok(labels)
+        Ok(Some(labels))
     }
 
     fn interest(&mut self, name: &[u8]) -> Interest {
@@ -450,12 +487,14 @@ impl<'a> Pass<'a> {
         self.last_interest = match self.cache.get(name.as_bytes()) {
             Some(Fate::Unwanted) => Interest::Unwanted,
             Some(Fate::Reserved) => Interest::Reserved,
-            Some(Fate::Kept(_) | Fate::Unselected | Fate::Refused(_)) => Interest::Wanted,
+            Some(Fate::Kept(_) | Fate::Unselected | Fate::Dropped | Fate::Refused(_)) => {
+                Interest::Wanted
+            }
             None if is_reserved(name) => {
                 self.cache.refuse(name.as_bytes(), Fate::Reserved);
                 Interest::Reserved
             }
-            None if self.selection.wants_name(name) => Interest::Wanted,
+            None if self.terms.renames || self.selection.wants_name(name) => Interest::Wanted,
             None => {
                 self.cache.refuse(name.as_bytes(), Fate::Unwanted);
                 Interest::Unwanted

@@ -49,6 +49,9 @@ impl Reader {
                     value: size(limits.value_length.0),
                 },
                 sample_limit: usize::MAX,
+                track_timestamps: false,
+                relabel: Arc::from([]),
+                renames: false,
             },
             cache: SeriesCache::default(),
         }

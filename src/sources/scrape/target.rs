@@ -10,9 +10,8 @@ use serde::Serialize;
 use super::failure::Failure;
 use super::http::{Client, Request};
 use super::pass::{Counts, ExporterIdentity, Pass, Reading, Terms};
-use super::text::{BadLine, Bounds};
+use super::text::BadLine;
 use crate::clock::Clock;
-use crate::config::{Global, Limits, ScrapeConfig, StaticConfig};
 use crate::model::labels::NAME;
 use crate::model::{Batch, Labels, Selection, TargetKey, Timestamp};
 use crate::sources::schedule::Schedule;
@@ -77,7 +76,8 @@ pub struct TargetStatus {
     pub series: usize,
     /// Bad lines since the start, by reason.
     pub bad_lines: BTreeMap<&'static str, u64>,
-    /// Samples left out since the start, by reason: `reserved`, `duplicate`, `future`.
+    /// Samples left out since the start, by reason: `reserved`, `duplicate`, `future`,
+    /// `relabelled`.
     pub dropped: BTreeMap<&'static str, u64>,
     /// Failed scrapes since the start, by reason.
     pub failures: BTreeMap<&'static str, u64>,
@@ -100,9 +100,13 @@ pub struct TargetError {
 pub struct Target {
     key: TargetKey,
     meta: TargetMeta,
+    discovered: Labels,
     request: Request,
     interval: Duration,
     terms: Terms,
+    settings: u64,
+    /// Targets of its job and how many there may be, when that is fewer.
+    over: Option<(usize, usize)>,
     shown_url: String,
     cache: SeriesCache,
     validate_next: bool,
@@ -125,107 +129,72 @@ struct Last {
     reserved: u64,
     duplicates: u64,
     future: u64,
+    relabelled: u64,
     failures: BTreeMap<&'static str, u64>,
 }
 
-impl Target {
-    /// All targets of a scrape config; the same target written twice is one.
-    pub fn from_config(
-        config: &ScrapeConfig,
-        global: &Global,
-        limits: &Limits,
-    ) -> Result<Vec<Target>, TargetError> {
-        let mut seen = BTreeSet::new();
-        let mut targets = Vec::new();
-        for group in &config.static_configs {
-            for address in &group.targets {
-                let target = Self::build(config, group, address, global, limits)?;
-                if seen.insert(target.key.clone()) {
-                    targets.push(target);
-                }
-            }
-        }
-        Ok(targets)
-    }
+/// What a target is made of.
+pub(crate) struct TargetSettings {
+    pub(crate) job: String,
+    pub(crate) meta: TargetMeta,
+    pub(crate) discovered: Labels,
+    pub(crate) request: Request,
+    pub(crate) interval: Duration,
+    pub(crate) terms: Terms,
+    /// A hash of what its job says, secrets included.
+    pub(crate) settings: u64,
+}
 
-    fn build(
-        config: &ScrapeConfig,
-        group: &StaticConfig,
-        address: &str,
-        global: &Global,
-        limits: &Limits,
-    ) -> Result<Target, TargetError> {
-        let refuse = |problem: String| TargetError {
-            job: config.job_name.clone(),
-            problem,
-        };
-        let url = url(config, address).map_err(&refuse)?;
-        let mut labels =
-            Labels::from_pairs([("job", config.job_name.as_str()), ("instance", address)])
-                .to_builder();
-        for (name, value) in &group.labels {
-            if name == NAME {
-                return Err(refuse(format!(
-                    "the label {NAME} cannot be set on a target"
-                )));
-            }
-            labels.set(name, value);
-        }
-        let labels = labels.build();
-        let interval = config.scrape_interval.unwrap_or(global.scrape_interval).0;
-        let timeout = config.scrape_timeout.unwrap_or(global.scrape_timeout).0;
-        if interval.is_zero() {
-            return Err(refuse("scrape_interval must be more than 0".to_owned()));
-        }
-        let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-        let meta = TargetMeta {
-            job: labels.get("job").to_owned(),
-            instance: labels.get("instance").to_owned(),
-            host: group.host.clone().unwrap_or_else(|| {
-                url.host_str()
-                    .unwrap_or_default()
-                    .trim_matches(['[', ']'])
-                    .to_owned()
-            }),
-            role: group.role.clone(),
-            labels: labels.clone(),
-        };
-        let shown_url = shown(&url);
+impl Target {
+    pub(crate) fn new(made: TargetSettings) -> Target {
+        let shown_url = shown(&made.request.url);
         // Two addresses that look the same when shown may differ in a hidden parameter.
-        let identity = labels.with("__url__", url.as_str()).fingerprint();
-        Ok(Target {
+        let url = made.request.url.as_str();
+        let identity = made.meta.labels.with("__url__", url).fingerprint();
+        Target {
             key: TargetKey(Arc::from(format!(
                 "scrape/{}/{shown_url}#{identity:016x}",
-                config.job_name
+                made.job
             ))),
-            meta,
-            request: Request {
-                url,
-                basic_auth: config.basic_auth.clone(),
-                authorization: config.authorization.clone(),
-                deadline: timeout.min(interval),
-                body_limit: config.body_size_limit.unwrap_or(limits.body_size).0,
-            },
-            interval,
-            terms: Terms {
-                labels,
-                honor_labels: config.honor_labels,
-                honor_timestamps: config.honor_timestamps,
-                on_parse_error: config.on_parse_error,
-                bounds: Bounds {
-                    labels: limits.labels,
-                    name: size(limits.name_length.0),
-                    value: size(limits.value_length.0),
-                },
-                sample_limit: config.sample_limit.unwrap_or(limits.samples_per_target),
-            },
+            meta: made.meta,
+            discovered: made.discovered,
+            request: made.request,
+            interval: made.interval,
+            terms: made.terms,
+            settings: made.settings,
+            over: None,
             shown_url,
             cache: SeriesCache::default(),
             validate_next: true,
             status: Last::default(),
             names: BTreeSet::new(),
             identity: ExporterIdentity::default(),
-        })
+        }
+    }
+
+    /// Has every scrape fail: its job has `targets` targets, more than `limit`.
+    pub(crate) fn refuse(&mut self, targets: usize, limit: usize) {
+        self.over = Some((targets, limit));
+    }
+
+    /// A hash of all it is made of: with equal settings a running one can go on.
+    pub fn settings(&self) -> u64 {
+        Labels::from_pairs([
+            ("job", format!("{:x}", self.settings)),
+            (
+                "own",
+                format!(
+                    "{:?}{:?}{:?}{:?}",
+                    self.interval, self.request.deadline, self.over, self.meta
+                ),
+            ),
+        ])
+        .fingerprint()
+    }
+
+    /// Its labels before relabelling.
+    pub fn discovered(&self) -> &Labels {
+        &self.discovered
     }
 
     /// Unique name, equal after every restart.
@@ -268,7 +237,10 @@ impl Target {
         let validate = self.validate_next || self.status.scrapes.is_multiple_of(VALIDATE_EVERY);
         self.cache.begin(selection);
         let mut pass = Pass::new(&self.terms, selection, &mut self.cache, at, validate);
-        let mut result = client.fetch(&self.request, &mut pass).await;
+        let mut result = match self.over {
+            Some((targets, limit)) => Err(Failure::TargetLimit(targets, limit)),
+            None => client.fetch(&self.request, &mut pass).await,
+        };
         if result.is_ok() {
             result = pass.finish();
         }
@@ -294,6 +266,7 @@ impl Target {
             ("reserved", last.reserved),
             ("duplicate", last.duplicates),
             ("future", last.future),
+            ("relabelled", last.relabelled),
         ];
         TargetStatus {
             url: self.shown_url.clone(),
@@ -350,12 +323,26 @@ impl Target {
             ("scrape_samples_scraped", counts.samples as f64),
             (
                 "scrape_samples_post_metric_relabeling",
-                counts.samples.saturating_sub(counts.reserved) as f64,
+                counts
+                    .samples
+                    .saturating_sub(counts.reserved + counts.relabelled) as f64,
             ),
             ("scrape_series_added", added as f64),
             (
                 "loadline_scrape_partial",
                 f64::from(u8::from(batch.partial)),
+            ),
+            (
+                "scrape_timeout_seconds",
+                self.request.deadline.as_secs_f64(),
+            ),
+            ("scrape_sample_limit", self.terms.sample_limit as f64),
+            (
+                "scrape_body_size_bytes",
+                match &failure {
+                    Some(Failure::BodySize(_)) => -1.0,
+                    Some(_) | None => counts.bytes as f64,
+                },
             ),
         ];
         let end = match (batch.ok, batch.partial) {
@@ -405,41 +392,8 @@ impl Last {
         self.reserved += counts.reserved;
         self.duplicates += counts.duplicates;
         self.future += counts.future;
+        self.relabelled += counts.relabelled;
     }
-}
-
-/// The address of a target; the error says what is accepted.
-fn url(config: &ScrapeConfig, address: &str) -> Result<Url, String> {
-    if config.scheme != "http" && config.scheme != "https" {
-        return Err(format!(
-            "invalid scheme {:?}; accepted: http, https",
-            config.scheme
-        ));
-    }
-    let bad =
-        || format!("invalid target {address:?}; accepted: host or host:port, without path or user");
-    if address.is_empty() || address.contains(['/', '@', '?', '#', ' ', '\\']) {
-        return Err(bad());
-    }
-    let slash = if config.metrics_path.starts_with('/') {
-        ""
-    } else {
-        "/"
-    };
-    let text = format!(
-        "{}://{address}{slash}{}",
-        config.scheme, config.metrics_path
-    );
-    let mut url = Url::parse(&text).map_err(|_| bad())?;
-    if !config.params.is_empty() {
-        let mut query = url.query_pairs_mut();
-        for (name, values) in &config.params {
-            for value in values {
-                query.append_pair(name, value);
-            }
-        }
-    }
-    Ok(url)
 }
 
 /// The address as people see it: values of parameters that look like secrets are starred out.

@@ -1,17 +1,20 @@
 use super::*;
 use crate::config::{Global, Limits, ScrapeConfig};
 use crate::model::{Batch, Selection, Timestamp};
+use crate::sources::scrape::dialer::{GuardedResolver, LinkLocal, before_response, is_link_local};
 use crate::sources::scrape::fake::{Exporter, closed_address};
-use crate::sources::scrape::{Target, TargetStatus};
+use crate::sources::scrape::{Job, TargetStatus};
+use reqwest::dns::{Name, Resolve, Resolving};
 
 /// Scrapes once with these settings; milliseconds taken, status and batch.
 async fn scrape(address: &str, settings: &str) -> (u128, TargetStatus, Batch) {
     let text = format!("job_name = 'j'\n{settings}\n[[static_configs]]\ntargets = ['{address}']\n");
     let config: ScrapeConfig = toml::from_str(&text).unwrap();
-    let mut targets = Target::from_config(&config, &Global::default(), &Limits::default()).unwrap();
+    let job = Job::new(&config, &Global::default(), &Limits::default());
+    let mut targets = job.targets(job.written()).targets;
     let clock = crate::clock::Clock::system();
     let stopwatch = clock.stopwatch();
-    let client = Client::new().unwrap();
+    let client = Client::new(256 << 20).unwrap();
     let batch = targets[0]
         .scrape(&client, &Selection::all(1), Timestamp(1_000), &clock)
         .await;
@@ -290,6 +293,7 @@ fn link_local_addresses_are_known() {
         ("febf::1", true),
         ("::ffff:169.254.169.254", true),
         ("fd00:ec2::254", true),
+        ("100.100.100.200", true),
         ("127.0.0.1", false),
         ("10.0.0.1", false),
         ("192.168.1.1", false),
@@ -325,6 +329,8 @@ async fn names_of_link_local_addresses_are_refused_with_the_reason() {
         before_response(&e),
         Failure::LinkLocal("169.254.169.254".to_owned())
     );
-    let local = GuardedResolver.resolve("localhost".parse().unwrap()).await;
+    let local = GuardedResolver::default()
+        .resolve("localhost".parse().unwrap())
+        .await;
     assert!(local.unwrap().next().is_some());
 }

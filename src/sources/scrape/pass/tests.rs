@@ -19,6 +19,9 @@ fn terms() -> Terms {
             value: 4096,
         },
         sample_limit: 50_000,
+        track_timestamps: false,
+        relabel: Arc::from([]),
+        renames: false,
     }
 }
 
@@ -686,5 +689,77 @@ proptest::proptest! {
             (read.reason(), read.counts.clone(), format!("{:?}", read.samples))
         };
         proptest::prop_assert_eq!(read(chunk), read(usize::MAX));
+    }
+}
+
+#[test]
+fn rules_see_each_series_once_its_labels_are_whole() {
+    #[derive(serde::Deserialize)]
+    struct Rules {
+        r: Vec<RelabelConfig>,
+    }
+    let rules = |text: &str| -> Arc<[RelabelConfig]> {
+        let rules: Rules = toml::from_str(&format!("r = [{text}]")).unwrap();
+        rules.r.into()
+    };
+    let mut r = Reader::new();
+    r.terms.labels = Labels::from_pairs([("job", "j")]);
+    r.terms.relabel = rules(
+        "{ source_labels = ['__name__', 'job'], regex = 'go_.*;j', action = 'drop' }, \
+         { regex = 'pod', action = 'labeldrop' }, \
+         { source_labels = ['exported_job'], target_label = 'was' }",
+    );
+    for validate in [true, false] {
+        let read = r.read("go_x 1\na{pod=\"p\",job=\"theirs\"} 2\ngo_y 3\n", validate);
+        assert!(read.result.is_ok());
+        let labels: Vec<String> = read.samples.iter().map(|(l, ..)| l.to_string()).collect();
+        assert_eq!(
+            labels,
+            ["a{exported_job=\"theirs\", job=\"j\", was=\"theirs\"}"]
+        );
+        assert_eq!((read.counts.samples, read.counts.relabelled), (3, 2));
+    }
+    // Two series that a rule makes one: the first sample is taken, the second counted.
+    let read = r.read("a{pod=\"1\"} 1\na{pod=\"2\"} 2\n", false);
+    assert_eq!((read.samples.len(), read.counts.duplicates), (1, 1));
+
+    // A new name may be one of ours, missing, or one that somebody wants.
+    let mut r = Reader::new();
+    r.selection = Selection::new(
+        1,
+        vec![Need {
+            matchers: vec![Matcher::equal(NAME, "wanted")],
+            window: std::time::Duration::ZERO,
+        }],
+    );
+    r.terms.relabel =
+        rules("{ source_labels = ['to'], regex = '(.+)', target_label = '__name__' }");
+    r.terms.renames = true;
+    let body = "x{to=\"wanted\"} 1\ny{to=\"up\"} 2\nwanted 3\nz 4\nup 5\n";
+    let read = r.read(body, false);
+    let got: Vec<String> = read
+        .samples
+        .iter()
+        .map(|(l, _, v)| format!("{l} {v}"))
+        .collect();
+    assert_eq!(got, ["wanted{to=\"wanted\"} 1", "wanted 3"]);
+    assert_eq!((read.counts.relabelled, read.counts.reserved), (1, 1));
+    r.terms.relabel = rules("{ regex = '__name__', action = 'labeldrop' }");
+    let mut r = Reader {
+        cache: SeriesCache::default(),
+        ..r
+    };
+    let read = r.read("wanted 3\n", false);
+    assert_eq!((read.samples.len(), read.counts.relabelled), (0, 1));
+}
+
+#[test]
+fn own_timestamps_end_with_a_marker_when_tracked() {
+    for track in [false, true] {
+        let mut r = Reader::new();
+        r.terms.track_timestamps = track;
+        r.read(format!("a 1 {}\nb 1\n", AT.0), false);
+        let gone = r.read("b 1\n", false).gone;
+        assert_eq!(gone.len(), usize::from(track), "tracked: {track}");
     }
 }

@@ -1,7 +1,11 @@
 use std::collections::BTreeMap;
 
+use reqwest::Url;
+
 use super::*;
+use crate::config::{Global, Limits, ScrapeConfig};
 use crate::model::Ref;
+use crate::sources::scrape::Job;
 use crate::sources::scrape::fake::Exporter;
 
 fn config(text: &str) -> ScrapeConfig {
@@ -9,7 +13,12 @@ fn config(text: &str) -> ScrapeConfig {
 }
 
 fn targets(text: &str) -> Result<Vec<Target>, TargetError> {
-    Target::from_config(&config(text), &Global::default(), &Limits::default())
+    let job = Job::new(&config(text), &Global::default(), &Limits::default());
+    let made = job.targets(job.written());
+    match made.problems.into_iter().next() {
+        Some(problem) => Err(problem),
+        None => Ok(made.targets),
+    }
 }
 
 /// Scrapes bodies one after the other and keeps track of what the store would know.
@@ -30,7 +39,7 @@ impl World {
         );
         Self {
             target: targets(&config).unwrap().remove(0),
-            client: Client::new().unwrap(),
+            client: Client::new(256 << 20).unwrap(),
             clock: Clock::system(),
             selection: Selection::all(1),
             known: BTreeMap::new(),
@@ -66,7 +75,15 @@ impl World {
                 assert_eq!(t.millis(), self.at);
                 format!("{} {v}", self.known[id].name())
             })
-            .filter(|s| !s.starts_with("scrape_duration_seconds"))
+            .filter(|s| {
+                ![
+                    "scrape_duration_seconds",
+                    "scrape_timeout",
+                    "scrape_sample_limit",
+                ]
+                .iter()
+                .any(|name| s.starts_with(name))
+            })
             .collect();
         let gone = batch.gone.iter().map(|id| self.known.remove(id).unwrap());
         (gone.map(|l| l.name().to_owned()).collect(), samples)
@@ -93,6 +110,7 @@ async fn a_target_reports_on_itself_in_good_and_bad_days() {
             "scrape_samples_post_metric_relabeling 2",
             "scrape_series_added 2",
             "loadline_scrape_partial 0",
+            "scrape_body_size_bytes 21",
         ])
     );
     let (gone, samples) = w.scrape("503 Busy", "").await;
@@ -105,6 +123,7 @@ async fn a_target_reports_on_itself_in_good_and_bad_days() {
             "scrape_samples_post_metric_relabeling 0",
             "scrape_series_added 0",
             "loadline_scrape_partial 0",
+            "scrape_body_size_bytes 0",
         ])
     );
     let status = w.target.status();
@@ -122,7 +141,7 @@ async fn a_target_reports_on_itself_in_good_and_bad_days() {
     assert_eq!((status.samples, status.kept, status.scrapes), (1, 1, 3));
 
     let retired = w.target.retire(Timestamp(w.at));
-    assert_eq!(retired.gone.len(), 7);
+    assert_eq!(retired.gone.len(), 10);
     let left: Vec<Ref> = w.known.into_keys().collect();
     assert_eq!(retired.gone, left);
 }
