@@ -58,7 +58,6 @@ impl PostgresCollector {
             base.set(name, value);
         }
         let base = base.build();
-        let failure = Failure::new(&settings, ServerState::NotAsked, "");
         Self {
             target: TargetKey(Arc::from(format!("postgres:{instance}"))),
             own: base.clone(),
@@ -75,20 +74,8 @@ impl PostgresCollector {
             ceded: BTreeSet::new(),
             series: SeriesNumbers::default(),
             status: PostgresStatus {
-                instance,
-                state: failure.state,
-                sentence: failure.sentence,
-                fix: None,
-                server_version: None,
-                version_remark: None,
-                role: None,
                 purpose: settings.purpose.clone(),
-                system_identifier: None,
-                port: None,
-                started: None,
-                via_pooler: false,
-                last_good: None,
-                blind: Vec::new(),
+                ..PostgresStatus::not_asked(&instance)
             },
             settings,
         }

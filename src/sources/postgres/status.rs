@@ -61,6 +61,28 @@ pub struct PostgresStatus {
     pub blind: Vec<BlindSignal>,
 }
 
+impl PostgresStatus {
+    /// Of a server that was not asked yet.
+    pub(crate) fn not_asked(instance: &str) -> Self {
+        Self {
+            instance: instance.to_owned(),
+            state: ServerState::NotAsked,
+            sentence: format!("Postgres {instance} has not been asked yet"),
+            fix: None,
+            server_version: None,
+            version_remark: None,
+            role: None,
+            purpose: None,
+            system_identifier: None,
+            port: None,
+            started: None,
+            via_pooler: false,
+            last_good: None,
+            blind: Vec::new(),
+        }
+    }
+}
+
 /// What became of one signal in the last good pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SignalState {
