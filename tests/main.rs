@@ -25,6 +25,9 @@ mod migrations;
 /// The Postgres collector reads real servers and names what goes wrong.
 mod postgres;
 
+/// Every signal has a value on every major, or a reason why not.
+mod postgres_signals;
+
 /// Rule tests and rule files get promtool's verdicts.
 mod rule_scripts;
 

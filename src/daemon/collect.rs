@@ -337,8 +337,7 @@ fn shown_postgres(
         ("instance", status.instance.as_str()),
     ]);
     let blind = status
-        .blind
-        .iter()
+        .blind()
         .map(|b| Blind {
             what: format!("postgres {}: {}", status.instance, b.signal),
             why: b.sentence.clone(),

@@ -235,7 +235,10 @@ mod tests {
             let (names, labels) = observed.postgres(&server(started));
             (names.len(), labels.is_some())
         };
-        observed.note(&key, Some(report(Some(100.0), &["pg_up", "pg_locks_count"])));
+        observed.note(
+            &key,
+            Some(report(Some(100.0), &["pg_up", "pg_locks_count"])),
+        );
         assert_eq!(seen(&observed, 100.0), (2, true));
         // Down: nothing is covered, and the labels stay.
         observed.note(&key, None);

@@ -4,3 +4,4 @@
 pub(crate) mod daemon;
 pub(crate) mod postgres;
 pub(crate) mod sinks;
+pub(crate) mod watch;

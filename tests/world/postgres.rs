@@ -26,6 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How a cluster is set up.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
+    /// The major version; `None` for the system's own.
+    pub(crate) major: Option<u32>,
     pub(crate) max_connections: u32,
     /// Further lines of postgresql.conf.
     pub(crate) settings: Vec<(&'static str, String)>,
@@ -36,6 +38,7 @@ pub(crate) struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            major: None,
             max_connections: 40,
             settings: Vec::new(),
             hba: "local all all trust\nhost all all 127.0.0.1/32 trust\n\
@@ -46,6 +49,7 @@ impl Default for Options {
 
 /// A running Postgres server with its data.
 pub(crate) struct Cluster {
+    major: Option<u32>,
     port: u16,
     folder: TempDir,
     server: Option<Child>,
@@ -56,17 +60,10 @@ impl Cluster {
     pub(crate) fn start(options: &Options) -> Cluster {
         let folder = folder();
         let data = folder.path().join("data");
-        run(program("initdb")
+        run(program_of(options.major, "initdb")
             .arg("-D")
             .arg(&data)
-            .args([
-                "-U",
-                "postgres",
-                "-A",
-                "trust",
-                "--no-sync",
-                "--no-instructions",
-            ])
+            .args(["-U", "postgres", "-A", "trust", "--no-sync"])
             .args(["-E", "UTF8", "--locale", "C"]));
         let mut conf = fs::read_to_string(data.join("postgresql.conf")).unwrap();
         conf.push_str(&format!(
@@ -82,28 +79,14 @@ impl Cluster {
         }
         fs::write(data.join("postgresql.conf"), conf).unwrap();
         fs::write(data.join("pg_hba.conf"), options.hba).unwrap();
-        Cluster::boot(folder)
+        Cluster::boot(options.major, folder)
     }
 
     /// A standby that streams from `primary` under the name `replica`.
     pub(crate) fn replica_of(primary: &Cluster) -> Cluster {
         let folder = folder();
         let data = folder.path().join("data");
-        run(program("pg_basebackup")
-            .args([
-                "-h",
-                "127.0.0.1",
-                "-U",
-                "postgres",
-                "-c",
-                "fast",
-                "-X",
-                "stream",
-                "--no-sync",
-            ])
-            .args(["-p", &primary.port.to_string()])
-            .arg("-D")
-            .arg(&data));
+        primary.copy_data_to(&data);
         let mut conf = fs::read_to_string(data.join("postgresql.conf")).unwrap();
         conf.push_str(&format!(
             "primary_conninfo = 'host=127.0.0.1 port={} user=postgres application_name=replica'\n\
@@ -113,16 +96,73 @@ impl Cluster {
         ));
         fs::write(data.join("postgresql.conf"), conf).unwrap();
         fs::write(data.join("standby.signal"), "").unwrap();
-        let replica = Cluster::boot(folder);
+        let replica = Cluster::boot(primary.major, folder);
         eventually("the replica streams", || {
-            primary.psql("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'")
-                == "1"
+            primary.psql(
+                "SELECT count(*) FROM pg_stat_replication
+                 WHERE state = 'streaming' AND application_name = 'replica'",
+            ) == "1"
         });
         replica
     }
 
-    fn boot(folder: TempDir) -> Cluster {
+    /// A base backup by SQL: programs of one major do not copy servers of all others.
+    fn copy_data_to(&self, data: &Path) {
+        let old = self.psql("SELECT current_setting('server_version_num')::int < 150000") == "t";
+        let (start, stop) = if old {
+            (
+                "pg_start_backup('copy', true, false)",
+                "pg_stop_backup(false, false)",
+            )
+        } else {
+            ("pg_backup_start('copy', true)", "pg_backup_stop(false)")
+        };
+        let from = self.folder.path().join("data");
+        let (from, to) = (from.display(), data.display());
+        let output = program("psql")
+            .arg("-h")
+            .arg(self.folder.path())
+            .args([
+                "-p",
+                &self.port.to_string(),
+                "-U",
+                "postgres",
+                "-d",
+                "postgres",
+            ])
+            .args(["-XAtq", "-v", "ON_ERROR_STOP=1"])
+            .args(["-c", &format!("SELECT FROM {start}")])
+            .args(["-c", &format!("\\! cp -a {from} {to}")])
+            .args(["-c", &format!("SELECT labelfile FROM {stop}")])
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let label = String::from_utf8_lossy(&output.stdout)
+            .trim_start()
+            .to_owned();
+        assert!(label.starts_with("START WAL"), "{label}");
+        fs::write(data.join("backup_label"), label).unwrap();
+        for file in ["postmaster.pid", "postmaster.opts"] {
+            let _ = fs::remove_file(data.join(file));
+        }
+        // What was copied of pg_wal may be half written; streaming brings it again.
+        for entry in fs::read_dir(data.join("pg_wal")).unwrap().flatten() {
+            if entry.path().is_file() {
+                fs::remove_file(entry.path()).unwrap();
+            }
+        }
+        if let Some((uid, gid)) = other_user() {
+            chown(data.join("backup_label"), Some(uid), Some(gid)).unwrap();
+        }
+    }
+
+    fn boot(major: Option<u32>, folder: TempDir) -> Cluster {
         let mut cluster = Cluster {
+            major,
             port: free_port(),
             folder,
             server: None,
@@ -135,7 +175,7 @@ impl Cluster {
     pub(crate) fn boot_again(&mut self) {
         for _ in 0..3 {
             let log = fs::File::create(self.folder.path().join("log")).unwrap();
-            let mut server = program("postgres")
+            let mut server = program_of(self.major, "postgres")
                 .arg("-D")
                 .arg(self.folder.path().join("data"))
                 .args(["-p", &self.port.to_string()])
@@ -190,7 +230,17 @@ impl Cluster {
             .unwrap_or_else(|e| panic!("psql failed on {sql}: {e}"))
     }
 
+    /// The same in another database.
+    pub(crate) fn psql_in(&self, database: &str, sql: &str) -> String {
+        self.try_psql_in(database, sql)
+            .unwrap_or_else(|e| panic!("psql failed on {sql}: {e}"))
+    }
+
     fn try_psql(&self, sql: &str) -> Result<String, String> {
+        self.try_psql_in("postgres", sql)
+    }
+
+    fn try_psql_in(&self, database: &str, sql: &str) -> Result<String, String> {
         let output = program("psql")
             .arg("-h")
             .arg(self.folder.path())
@@ -200,7 +250,7 @@ impl Cluster {
                 "-U",
                 "postgres",
                 "-d",
-                "postgres",
+                database,
             ])
             .args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-c", sql])
             .output()
@@ -379,6 +429,44 @@ fn run(command: &mut Command) {
         "{command:?}: {}",
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+/// Majors that can be started here: the system's own as `None`, those that `.ci/servers` brought.
+pub(crate) fn majors() -> Vec<Option<u32>> {
+    let own = own_major();
+    (13..=18)
+        .filter_map(|major| {
+            if major == own {
+                Some(None)
+            } else {
+                brought(major).is_dir().then_some(Some(major))
+            }
+        })
+        .collect()
+}
+
+/// The major version of the system's own Postgres.
+pub(crate) fn own_major() -> u32 {
+    let output = program("postgres").arg("--version").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let number = text.split_whitespace().find_map(|w| {
+        let digits: String = w.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().ok()
+    });
+    number.unwrap_or_else(|| panic!("no version in {text:?}"))
+}
+
+/// Where `.ci/servers` keeps the programs of a major.
+fn brought(major: u32) -> PathBuf {
+    let uid = geteuid().as_raw();
+    PathBuf::from(format!("/var/tmp/loadline-test-servers-{uid}/{major}/bin"))
+}
+
+fn program_of(major: Option<u32>, name: &str) -> Command {
+    match major {
+        None => program(name),
+        Some(major) => unprivileged(Command::new(brought(major).join(name))),
+    }
 }
 
 /// A program of the newest Postgres that is installed.

@@ -3,12 +3,12 @@
 use sqlx::postgres::PgRow;
 
 use super::connect::Session;
-use super::questions::{float, int, text, truth};
+use super::question::{Rights, float, int, text, truth};
 use super::settings::PostgresSettings;
 use super::state::{Failure, ServerState, Trouble};
 use super::version::ServerVersion;
 
-/// Who the server is.
+/// Who the server is, and what our role may see.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Meta {
     pub(crate) version: ServerVersion,
@@ -16,23 +16,33 @@ pub(crate) struct Meta {
     pub(crate) started_at: Option<f64>,
     pub(crate) has_pg_monitor: bool,
     pub(crate) has_read_all_stats: bool,
+    pub(crate) has_read_all_settings: bool,
     /// `None` where the role may not ask for it.
     pub(crate) system_identifier: Option<String>,
     pub(crate) port: i64,
-    pub(crate) statement_timeout: String,
+    /// `statement_timeout` and `lock_timeout` as the session has them.
+    pub(crate) timeouts: String,
+    /// The database of this session.
+    pub(crate) datname: String,
+    /// The process that serves this session.
+    pub(crate) pid: i64,
 }
 
 impl Meta {
     fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
+        let yes = |column| truth(row, column).map(|v| v.unwrap_or(false));
         Ok(Self {
             version: ServerVersion(int(row, "version_num")?.unwrap_or(0)),
-            in_recovery: truth(row, "in_recovery")?.unwrap_or(false),
+            in_recovery: yes("in_recovery")?,
             started_at: float(row, "started_at")?,
-            has_pg_monitor: truth(row, "has_pg_monitor")?.unwrap_or(false),
-            has_read_all_stats: truth(row, "has_read_all_stats")?.unwrap_or(false),
+            has_pg_monitor: yes("has_pg_monitor")?,
+            has_read_all_stats: yes("has_read_all_stats")?,
+            has_read_all_settings: yes("has_read_all_settings")?,
             system_identifier: None,
             port: int(row, "port")?.unwrap_or(0),
-            statement_timeout: text(row, "statement_timeout")?,
+            timeouts: text(row, "timeouts")?,
+            datname: text(row, "datname")?,
+            pid: int(row, "pid")?.unwrap_or(0),
         })
     }
 
@@ -42,6 +52,16 @@ impl Meta {
             && self.system_identifier == other.system_identifier
             && self.in_recovery == other.in_recovery
             && self.version == other.version
+    }
+
+    /// True when the role sees all that a question with these needs shows.
+    pub(crate) fn may(&self, needs: Rights) -> bool {
+        match needs {
+            Rights::Connect => true,
+            Rights::AllStats => self.has_read_all_stats,
+            Rights::AllSettings => self.has_read_all_settings,
+            Rights::Monitor => self.has_pg_monitor,
+        }
     }
 }
 

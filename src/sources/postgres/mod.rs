@@ -11,22 +11,28 @@
 //! - Every failure has a named state; no error or status holds a secret.
 //! - Names and labels are those of postgres_exporter 0.20 wherever it has the metric.
 
+mod book;
+mod catalogue;
 mod connect;
+mod databases;
 mod discover;
 mod meta;
-mod questions;
+mod question;
 mod read;
 mod series;
+mod sessions;
+mod setting_values;
 mod settings;
 mod state;
+mod statement_text;
 mod statements;
 mod status;
 mod version;
 
+pub use book::metrics_of;
 pub use discover::{Finding, Places, discover};
-pub use questions::Schedule;
 pub use read::PostgresCollector;
 pub use settings::{JOB, PostgresSettings};
 pub use state::ServerState;
-pub use status::{BlindSignal, PostgresStatus, ServerRole};
+pub use status::{PostgresStatus, ServerRole, Signal, TopStatement};
 pub use version::ServerVersion;

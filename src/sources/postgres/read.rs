@@ -1,30 +1,31 @@
 //! One pass over one server.
 //!
 //! What must stay true: a pass that failed says so (`pg_up` 0, a named state) and brings no number
-//! it did not read, except the limits of a server whose slots are exhausted; a question that could
-//! not be answered this time leaves its series without a sample, not without an end.
+//! it did not read, except the limits of a server whose slots are exhausted. At most two sessions
+//! of ours live on the server: one whose socket was dropped while it hung counts until the server
+//! says that it is gone, and a second that hangs is waited for instead of being replaced.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::connect::{STATEMENT_TIMEOUT_SHOWN, Session};
+use super::book::Book;
+use super::connect::{Session, knock};
 use super::meta::{Meta, ask_meta};
-use super::questions::{Answer, Points, Question};
+use super::question::{Points, Scope, int};
 use super::series::SeriesNumbers;
 use super::settings::{JOB, PostgresSettings};
-use super::state::{Failure, ServerState, Trouble, of_question};
-use super::statements::Statements;
-use super::status::{PostgresStatus, ServerRole, SignalState, blind_signals};
+use super::state::{Failure, ServerState, Trouble};
+use super::status::{PostgresStatus, ServerRole, Visible, describe};
 use super::version::ServerVersion;
 use crate::model::labels::NAME;
 use crate::model::{Batch, Labels, Selection, TargetKey, Timestamp};
 
 /// Longest pause between tries after passes that ran into the deadline.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
-const STATEMENTS: &str = "loadline_pg_pg_stat_statements_readable";
-const STATEMENTS_SIGNAL: &str = "statements";
+/// How long a hung session is waited for before a third may be opened.
+const HELD: Duration = Duration::from_secs(600);
 
 /// Reads one server, pass by pass.
 pub struct PostgresCollector {
@@ -34,6 +35,14 @@ pub struct PostgresCollector {
     own: Labels,
     base: Labels,
     session: Option<Session>,
+    /// Processes of sessions that hung when their socket was dropped.
+    orphans: Vec<i64>,
+    /// The process of the short session of this pass.
+    visit: Option<i64>,
+    /// Since when a hung session is waited for.
+    held: Option<Timestamp>,
+    /// True after a pass that hung: the server is knocked at before the next login.
+    wary: bool,
     /// No connect before this.
     next_connect: Option<Timestamp>,
     /// True while a pass ended without a try to connect.
@@ -41,9 +50,8 @@ pub struct PostgresCollector {
     last_failure: Option<Failure>,
     timeouts_in_a_row: u32,
     meta: Option<Meta>,
-    answers: BTreeMap<Question, (Timestamp, Answer)>,
-    signals: BTreeMap<&'static str, SignalState>,
-    statements: Statements,
+    visible: Visible,
+    book: Book,
     ceded: BTreeSet<String>,
     series: SeriesNumbers,
     status: PostgresStatus,
@@ -63,14 +71,17 @@ impl PostgresCollector {
             own: base.clone(),
             base,
             session: None,
+            orphans: Vec::new(),
+            visit: None,
+            held: None,
+            wary: false,
             next_connect: None,
             waiting: false,
             last_failure: None,
             timeouts_in_a_row: 0,
             meta: None,
-            answers: BTreeMap::new(),
-            signals: BTreeMap::new(),
-            statements: Statements::default(),
+            visible: None,
+            book: Book::default(),
             ceded: BTreeSet::new(),
             series: SeriesNumbers::default(),
             status: PostgresStatus {
@@ -98,8 +109,7 @@ impl PostgresCollector {
         let base = labels.unwrap_or(&self.own);
         if self.base != *base {
             self.base = base.clone();
-            // Answers that are kept longer than a pass carry the labels of before.
-            self.answers.clear();
+            self.book.relabel();
         }
     }
 
@@ -107,13 +117,17 @@ impl PostgresCollector {
     /// Ends within the deadline of the settings.
     pub async fn collect(&mut self, now: Timestamp, selection: &Selection) -> Batch {
         self.waiting = false;
+        self.book.want(selection, &self.ceded);
         let deadline = self.settings.deadline;
-        let result = match tokio::time::timeout(deadline, self.pass(now, selection)).await {
+        let result = match tokio::time::timeout(deadline, self.pass(now)).await {
             Ok(result) => result,
-            Err(_) => Err(Failure::new(&self.settings, ServerState::Timeout, "")),
+            Err(_) => {
+                self.give_up_waiting(now);
+                Err(Failure::new(&self.settings, ServerState::Timeout, ""))
+            }
         };
         match result {
-            Ok(pass) => self.good_batch(now, selection, pass),
+            Ok(()) => self.good_batch(now, selection),
             Err(failure) => self.failed_batch(now, selection, failure),
         }
     }
@@ -125,13 +139,36 @@ impl PostgresCollector {
         }
     }
 
-    /// The session is a local value here: whoever drops this future drops the socket.
-    async fn pass(&mut self, now: Timestamp, selection: &Selection) -> Result<Pass, Failure> {
-        let (mut session, meta, fresh) = self.connected(now).await?;
+    /// The pass ran into its deadline: drops the socket that hangs, unless one that was dropped
+    /// before may still be served.
+    fn give_up_waiting(&mut self, now: Timestamp) {
+        self.wary = true;
+        if let Some(pid) = self.visit.take() {
+            self.orphans.push(pid);
+            return;
+        }
+        let hangs = self.session.as_ref().is_some_and(Session::is_asking);
+        if !hangs {
+            // Between questions, or while it logged in.
+            self.session = None;
+            return;
+        }
+        let since = *self.held.get_or_insert(now);
+        let held_long = now < since || now.since(since) >= HELD;
+        if self.orphans.is_empty() || held_long {
+            self.orphans.extend(self.meta.as_ref().map(|m| m.pid));
+            self.held = None;
+            self.session = None;
+        }
+    }
+
+    async fn pass(&mut self, now: Timestamp) -> Result<(), Failure> {
+        self.visit = None;
+        let (meta, fresh) = self.connected(now).await?;
         if let Some(remark) = meta.version.remark()
             && meta.version.major() < ServerVersion::OLDEST
         {
-            session.close().await;
+            self.close().await;
             return Err(Failure::new(&self.settings, ServerState::TooOld, &remark));
         }
         if self
@@ -139,58 +176,106 @@ impl PostgresCollector {
             .as_ref()
             .is_some_and(|m| !m.same_server_life(&meta))
         {
-            self.answers.clear();
-            self.statements = Statements::default();
+            self.book.forget();
         }
         self.meta = Some(meta.clone());
-        let before = std::mem::take(&mut self.signals);
-        let mut pass = Pass::default();
-        for question in Question::ALL {
-            if !question.names().iter().any(|n| self.wanted(n, selection)) {
-                self.answers.remove(&question);
-                continue;
-            }
-            let old = before.get(question.signal()).copied();
-            let state = self.ask(&mut session, question, &meta, now, old).await?;
-            match state {
-                SignalState::Busy | SignalState::Failed => {
-                    pass.unanswered.insert(question);
-                }
-                SignalState::NotInstalled | SignalState::Unsupported => {
-                    self.answers.remove(&question);
-                }
-                SignalState::NeedsPgMonitor
-                | SignalState::Ok
-                | SignalState::Unknown
-                | SignalState::Looking => {}
-            }
-            self.signals.insert(question.signal(), state);
+        self.book.begin(&meta.datname);
+        let Some(session) = &mut self.session else {
+            return Ok(());
+        };
+        let (settings, base, book) = (&self.settings, &self.base, &mut self.book);
+        if !self.orphans.is_empty() && orphans_are_gone(session, settings, &self.orphans).await? {
+            self.orphans.clear();
         }
-        if !self.wanted(STATEMENTS, selection) {
-            self.statements = Statements::default();
-        } else if meta.has_read_all_stats {
-            let state = self
-                .statements
-                .step(&mut session, &self.settings, now, !fresh)
+        self.visible = None;
+        if !meta.has_read_all_stats {
+            self.visible = ask_visible(session, settings).await?;
+        }
+        for scope in [Scope::Server, Scope::Database] {
+            book.ask_all(scope, session, settings, &meta, base, now)
                 .await?;
-            self.signals.insert(STATEMENTS_SIGNAL, state);
-        } else {
-            self.statements = Statements::default();
-            self.signals
-                .insert(STATEMENTS_SIGNAL, SignalState::NeedsPgMonitor);
         }
-        pass.pooled = session.is_pooled();
-        self.session = Some(session);
-        Ok(pass)
+        book.databases.list(session, settings, now).await?;
+        if book.wants_statements()
+            && meta.has_read_all_stats
+            && book.statements.is_due(&meta.datname, now)
+        {
+            book.statements
+                .step(session, settings, &meta.datname, now)
+                .await?;
+        }
+        // A session that was just replaced may still be ending.
+        if !fresh && self.orphans.is_empty() {
+            self.visit_next(now).await;
+        }
+        Ok(())
+    }
+
+    /// Looks into one further database over a short connection.
+    async fn visit_next(&mut self, now: Timestamp) {
+        let (Some(home), settings) = (&self.meta, &self.settings) else {
+            return;
+        };
+        let book = &mut self.book;
+        if let Some(place) = book.statements.database()
+            && place != home.datname
+            && !book.databases.has(place)
+        {
+            book.statements.lost();
+        }
+        let Some(database) = book.databases.next(now) else {
+            return;
+        };
+        if !book.is_due_in(&database, home, now) {
+            return;
+        }
+        let visited: Result<(), Failure> = async {
+            let mut session = Session::open(settings, &database).await?;
+            let meta = ask_meta(&mut session, settings).await?;
+            self.visit = Some(meta.pid);
+            let settled = session.settle(settings, &meta.timeouts).await;
+            if let Err(Trouble::Broken(failure)) = settled {
+                return Err(failure);
+            }
+            let scope = Scope::Database;
+            book.ask_all(scope, &mut session, settings, &meta, &self.base, now)
+                .await?;
+            if book.wants_statements()
+                && meta.has_read_all_stats
+                && book.statements.is_due(&database, now)
+            {
+                book.statements
+                    .step(&mut session, settings, &database, now)
+                    .await?;
+            }
+            session.close().await;
+            Ok(())
+        }
+        .await;
+        self.visit = None;
+        if let Err(failure) = visited {
+            book.could_not_visit(&database);
+            tracing::debug!(
+                instance = self.status.instance,
+                database,
+                reason = failure.sentence,
+                "a database cannot be looked into"
+            );
+        }
     }
 
     /// The kept session, or a new one, with the server's answer to who it is.
-    async fn connected(&mut self, now: Timestamp) -> Result<(Session, Meta, bool), Failure> {
+    async fn connected(&mut self, now: Timestamp) -> Result<(Meta, bool), Failure> {
         let mut broken = None;
-        if let Some(mut session) = self.session.take() {
-            match ask_meta(&mut session, &self.settings).await {
-                Ok(meta) => return Ok((session, meta, false)),
-                Err(failure) => broken = Some(failure),
+        if let Some(session) = &mut self.session {
+            session.catch_up().await;
+            self.held = None;
+            match ask_meta(session, &self.settings).await {
+                Ok(meta) => return Ok((meta, false)),
+                Err(failure) => {
+                    broken = Some(failure);
+                    self.session = None;
+                }
             }
         }
         // A clock set back must not keep us away for longer than the longest pause.
@@ -203,82 +288,22 @@ impl PostgresCollector {
                 .unwrap_or_else(|| Failure::new(&self.settings, ServerState::Lost, "waiting")));
         }
         self.next_connect = Some(now + Duration::from_secs(1));
-        let mut session = Session::open(&self.settings, self.settings.database()).await?;
-        let meta = ask_meta(&mut session, &self.settings).await?;
-        if meta.statement_timeout != STATEMENT_TIMEOUT_SHOWN {
-            session.settings_were_swallowed();
+        if self.wary {
+            knock(&self.settings).await?;
         }
-        Ok((session, meta, true))
-    }
-
-    /// Answers a question, or leaves the answer that stands; says how it went.
-    async fn ask(
-        &mut self,
-        session: &mut Session,
-        question: Question,
-        meta: &Meta,
-        now: Timestamp,
-        old: Option<SignalState>,
-    ) -> Result<SignalState, Failure> {
-        if question.needs_read_all_stats() && !meta.has_read_all_stats {
-            self.answers.remove(&question);
-            return Ok(SignalState::NeedsPgMonitor);
-        }
-        if !meta.in_recovery
-            && let Some(answer) = question.on_primary(&self.base)
-        {
-            self.answers.insert(question, (now, answer));
-            return Ok(SignalState::Ok);
-        }
-        let Some(sql) = question.sql(meta.version) else {
-            return Ok(SignalState::Unsupported);
-        };
-        let every = question.every(&self.settings.schedule);
-        if let Some((at, answer)) = self.answers.get(&question)
-            && every > Duration::ZERO
-            && *at <= now
-            && now.since(*at) < every
-        {
-            return Ok(answer.signal_state());
-        }
-        let result = session.ask(&self.settings, sql).await.and_then(|rows| {
-            question
-                .read(&rows, meta.version, &self.base)
-                .map_err(|e| of_question(&self.settings, &e))
-        });
-        let (state, words) = match result {
-            Ok(answer) => {
-                let state = answer.signal_state();
-                self.answers.insert(question, (now, answer));
-                return Ok(state);
-            }
+        let session = Session::open(&self.settings, self.settings.database()).await?;
+        let session = self.session.insert(session);
+        let meta = ask_meta(session, &self.settings).await?;
+        self.meta = self.meta.take().map(|m| Meta { pid: meta.pid, ..m });
+        match session.settle(&self.settings, &meta.timeouts).await {
             Err(Trouble::Broken(failure)) => return Err(failure),
-            Err(Trouble::NeedsPrivilege) => {
-                self.answers.remove(&question);
-                return Ok(SignalState::NeedsPgMonitor);
-            }
-            Err(Trouble::NotInstalled | Trouble::Unsupported) => {
-                return Ok(SignalState::Unsupported);
-            }
-            Err(Trouble::Busy(words) | Trouble::NotInState(words)) => (SignalState::Busy, words),
-            Err(Trouble::Odd(words)) => (SignalState::Failed, words),
-        };
-        if old != Some(state) {
-            tracing::warn!(
-                instance = self.status.instance,
-                question = question.signal(),
-                reason = words,
-                "question not answered; asked again on the next pass"
-            );
+            Ok(()) | Err(_) => {}
         }
-        Ok(state)
+        self.wary = false;
+        Ok((meta, true))
     }
 
-    fn wanted(&self, name: &str, selection: &Selection) -> bool {
-        selection.wants_name(name) && !self.ceded.contains(name)
-    }
-
-    fn good_batch(&mut self, now: Timestamp, selection: &Selection, pass: Pass) -> Batch {
+    fn good_batch(&mut self, now: Timestamp, selection: &Selection) -> Batch {
         if let Some(failure) = self.last_failure.take() {
             tracing::info!(
                 instance = self.status.instance,
@@ -288,32 +313,34 @@ impl PostgresCollector {
         }
         self.timeouts_in_a_row = 0;
         let meta = self.meta.clone().unwrap_or_default();
-        self.status.state = ServerState::Up;
-        self.status.sentence = format!(
+        let pooled = self.session.as_ref().is_some_and(Session::is_pooled);
+        let signals = self.book.signals(&meta);
+        let status = &mut self.status;
+        status.state = ServerState::Up;
+        status.sentence = format!(
             "Postgres {} at {} answers to role {}",
             meta.version,
-            self.status.instance,
+            status.instance,
             self.settings.user()
         );
-        self.status.fix = None;
-        self.status.server_version = Some(meta.version.to_string());
-        self.status.version_remark = meta.version.remark();
-        self.status.role = Some(if meta.in_recovery {
+        status.fix = None;
+        status.server_version = Some(meta.version.to_string());
+        status.version_remark = meta.version.remark();
+        status.role = Some(if meta.in_recovery {
             ServerRole::Replica
         } else {
             ServerRole::Primary
         });
-        self.status
-            .system_identifier
-            .clone_from(&meta.system_identifier);
-        self.status.port = u16::try_from(meta.port).ok();
-        self.status.started = meta.started_at;
-        self.status.via_pooler = pass.pooled;
-        self.status.last_good = Some(now);
-        self.status.blind = blind_signals(&self.signals, self.settings.user());
+        status.system_identifier.clone_from(&meta.system_identifier);
+        status.port = u16::try_from(meta.port).ok();
+        status.started = meta.started_at;
+        status.via_pooler = pooled;
+        status.last_good = Some(now);
+        status.signals = describe(&signals, self.settings.user(), self.visible);
+        status.statements = self.book.statements.top();
 
         let mut points = self.state_points(ServerState::Up);
-        let mut out = Points::new(&self.base);
+        let mut out = Points::new(&self.base, self.book.wanted());
         out.push("pg_postmaster_start_time_seconds", &[], meta.started_at);
         if let Some(id) = &meta.system_identifier {
             let port = meta.port.to_string();
@@ -323,42 +350,33 @@ impl PostgresCollector {
                 Some(1.0),
             );
         }
-        for (signal, state) in &self.signals {
-            out.push(
-                "loadline_pg_signal_state",
-                &[("signal", signal), ("state", state.as_str())],
-                Some(1.0),
-            );
-        }
-        out.push(STATEMENTS, &[], self.statements.value());
+        self.book.signal_points(&meta, &mut out);
         points.extend(out.points);
-        let mut held = Vec::new();
-        for (question, (_, answer)) in &self.answers {
-            if pass.unanswered.contains(question) {
-                held.extend(answer.points.iter().map(|(labels, _)| labels.clone()));
-            } else {
-                points.extend(
-                    answer
-                        .points
-                        .iter()
-                        .map(|(labels, v)| (labels.clone(), at_least_us(labels, *v, pass.pooled))),
-                );
-            }
+        if self.book.wants_statements() {
+            points.extend(self.book.statements.points(
+                &self.base,
+                self.book.wanted(),
+                self.book.statements_state(&meta),
+            ));
         }
+        let (read, held) = self.book.samples();
+        points.extend(read.into_iter().map(|(labels, v)| {
+            let value = at_least_us(&labels, v, pooled);
+            (labels, value)
+        }));
         let mut batch = self.number(now, selection, points, held);
-        batch.partial = !pass.unanswered.is_empty();
+        batch.partial = self.book.is_partial();
         batch
     }
 
     fn failed_batch(&mut self, now: Timestamp, selection: &Selection, failure: Failure) -> Batch {
         if !self.waiting {
             self.timeouts_in_a_row = if failure.state == ServerState::Timeout {
-                (self.timeouts_in_a_row + 1).min(6)
+                (self.timeouts_in_a_row + 1).min(5)
             } else {
                 0
             };
-            // A hung server is left alone for longer each time: a session may live on there
-            // although we dropped its socket.
+            // A hung server is left alone for longer each time.
             let hung = Duration::from_secs(1 << self.timeouts_in_a_row.saturating_sub(1));
             let pause = failure.state.retry_after().max(hung.min(LONGEST_PAUSE));
             self.next_connect = Some(now + pause);
@@ -374,11 +392,10 @@ impl PostgresCollector {
         self.status.state = failure.state;
         self.status.sentence.clone_from(&failure.sentence);
         self.status.fix.clone_from(&failure.fix);
+        self.status.statements.clear();
         let mut points = self.state_points(failure.state);
-        if failure.state == ServerState::SlotsExhausted
-            && let Some((_, limits)) = self.answers.get(&Question::Settings)
-        {
-            points.extend(limits.points.iter().cloned());
+        if failure.state == ServerState::SlotsExhausted {
+            points.extend(self.book.last("settings").iter().cloned());
         }
         self.last_failure = Some(failure);
         let mut batch = self.number(now, selection, points, Vec::new());
@@ -388,19 +405,19 @@ impl PostgresCollector {
 
     /// The series that say how the contact itself went.
     fn state_points(&self, state: ServerState) -> Vec<(Labels, f64)> {
-        let mut out = Points::new(&self.base);
+        let mut out = Points::new(&self.base, self.book.wanted());
         let up = state == ServerState::Up;
-        out.push("pg_up", &[], Some(if up { 1.0 } else { 0.0 }));
+        out.push("pg_up", &[], Some(f64::from(up)));
         // As a scraped target has it, so that alerts of a server that does not answer are blind.
         // Under an exporter's labels that target's own `up` says so.
         if self.base == self.own {
-            out.push("up", &[], Some(if up { 1.0 } else { 0.0 }));
+            out.push("up", &[], Some(f64::from(up)));
         }
         for s in ServerState::ALL {
             out.push(
                 "loadline_pg_connect_state",
                 &[("state", s.as_str())],
-                Some(if s == state { 1.0 } else { 0.0 }),
+                Some(f64::from(s == state)),
             );
         }
         // Whether slots are free is known only to who got in or was refused for that reason.
@@ -420,17 +437,45 @@ impl PostgresCollector {
         mut points: Vec<(Labels, f64)>,
         held: Vec<Labels>,
     ) -> Batch {
-        points
-            .retain(|(labels, _)| self.wanted(labels.name(), selection) && selection.wants(labels));
+        points.retain(|(labels, _)| selection.wants(labels));
         self.series.batch(&self.target, now, points, held)
     }
 }
 
-/// What one pass leaves behind beside the answers.
-#[derive(Debug, Default)]
-struct Pass {
-    unanswered: BTreeSet<Question>,
-    pooled: bool,
+/// Asks whether the sessions that were given up are gone, and tells those that are not to end.
+async fn orphans_are_gone(
+    session: &mut Session,
+    settings: &PostgresSettings,
+    pids: &[i64],
+) -> Result<bool, Failure> {
+    let list: Vec<String> = pids.iter().map(i64::to_string).collect();
+    let sql = include_str!("queries/orphans.sql").replace("{pids}", &list.join(", "));
+    match session.ask(settings, &sql).await {
+        Ok(rows) => {
+            let alive = rows
+                .first()
+                .and_then(|row| int(row, "alive").ok().flatten());
+            Ok(alive == Some(0))
+        }
+        Err(Trouble::Broken(failure)) => Err(failure),
+        Err(_) => Ok(false),
+    }
+}
+
+/// Of how many sessions the role sees more than the name.
+async fn ask_visible(
+    session: &mut Session,
+    settings: &PostgresSettings,
+) -> Result<Visible, Failure> {
+    let sql = include_str!("queries/visible.sql");
+    match session.ask(settings, sql).await {
+        Ok(rows) => Ok(rows.first().and_then(|row| {
+            let n = |column| int(row, column).ok().flatten();
+            Some((n("visible")?, n("sessions")?))
+        })),
+        Err(Trouble::Broken(failure)) => Err(failure),
+        Err(_) => Ok(None),
+    }
 }
 
 /// A path through a pooler is itself a session that a pooler holds.

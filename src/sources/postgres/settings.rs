@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 
-use super::questions::Schedule;
 use crate::config::{self, Secret};
 
 /// Label `job` of all series of this collector.
@@ -37,23 +36,49 @@ const PARAMETERS: [&str; 15] = [
 ];
 
 /// Labels that our metrics carry themselves.
-const OWN_LABELS: [&str; 16] = [
+const OWN_LABELS: [&str; 42] = [
     "__name__",
     "application_name",
     "backend_type",
     "client_addr",
+    "conname",
+    "context",
+    "covered_by",
+    "database",
     "datid",
     "datname",
+    "default_version",
+    "extname",
+    "extversion",
+    "indexrelname",
     "job",
+    "kind",
+    "mode",
+    "name",
+    "object",
+    "parent",
     "port",
     "query",
+    "queryid",
+    "relname",
+    "rolname",
+    "schemaname",
+    "sequencename",
     "signal",
     "slot_name",
+    "slot_type",
+    "spcname",
     "state",
+    "strategy",
+    "subname",
     "system_identifier",
     "usename",
+    "user",
+    "value",
     "wait_event",
     "wait_event_type",
+    "wal_status",
+    "why",
 ];
 
 /// One watched server: where it is, how to log in, what to call its series.
@@ -72,8 +97,6 @@ pub struct PostgresSettings {
     pub labels: BTreeMap<String, String>,
     /// Longest pass, connecting included; after it the socket is dropped.
     pub deadline: Duration,
-    /// How often each question is asked.
-    pub schedule: Schedule,
 }
 
 impl PostgresSettings {
@@ -133,7 +156,6 @@ impl PostgresSettings {
             purpose: None,
             labels: BTreeMap::new(),
             deadline: DEADLINE,
-            schedule: Schedule::default(),
         }
     }
 
@@ -153,6 +175,10 @@ impl PostgresSettings {
     /// True when the server is asked over a Unix socket.
     pub fn is_local_socket(&self) -> bool {
         self.options.get_socket().is_some() || self.options.get_host().starts_with('/')
+    }
+
+    pub(crate) fn host(&self) -> &str {
+        self.options.get_host()
     }
 
     pub(crate) fn socket_dir(&self) -> String {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::questions::Question;
+use super::catalogue::CATALOGUE;
 use super::state::{ServerState, quote};
 use crate::model::Timestamp;
 
@@ -15,17 +15,48 @@ pub enum ServerRole {
     Replica,
 }
 
-/// Something the server has and we cannot see.
+/// How one signal stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BlindSignal {
+pub struct Signal {
     /// What it is, as in `loadline_pg_signal_state{signal}`.
     pub signal: &'static str,
-    /// Why not, as in `loadline_pg_signal_state{state}`.
-    pub state: &'static str,
     /// The same for people.
+    pub title: &'static str,
+    /// The database that is asked for it; empty for the server as a whole.
+    pub database: String,
+    /// As in `loadline_pg_signal_state{state}`.
+    pub state: &'static str,
+    /// True when all of it is seen.
+    pub readable: bool,
+    /// True when the server would answer with too little instead of refusing.
+    pub silent: bool,
+    /// The state for people.
     pub sentence: String,
     /// The statement that opens it, where there is one.
     pub fix: Option<String>,
+}
+
+/// A statement among those that load the server most, without its literals.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TopStatement {
+    /// Database.
+    pub datname: String,
+    /// Role that ran it.
+    pub user: String,
+    /// As pg_stat_statements numbers it.
+    pub queryid: String,
+    /// At most 1 KiB; `None` until texts were read.
+    pub text: Option<String>,
+    /// Share of the execution time of all statements in the last minutes.
+    pub load_share: f64,
+    /// Calls per second in the last minutes.
+    pub calls_per_second: f64,
+    /// Execution time of one call.
+    pub mean_seconds: f64,
+    /// Rows of one call.
+    pub rows_per_call: f64,
+    /// True when it looks like one query for each row of another.
+    pub n_plus_one: bool,
 }
 
 /// What the last pass found out about the server.
@@ -57,8 +88,10 @@ pub struct PostgresStatus {
     pub via_pooler: bool,
     /// When the last pass ended well.
     pub last_good: Option<Timestamp>,
-    /// What could not be seen in the last good pass.
-    pub blind: Vec<BlindSignal>,
+    /// How each signal stood in the last good pass.
+    pub signals: Vec<Signal>,
+    /// The statements that loaded the server most in the last minutes.
+    pub statements: Vec<TopStatement>,
 }
 
 impl PostgresStatus {
@@ -78,81 +111,129 @@ impl PostgresStatus {
             started: None,
             via_pooler: false,
             last_good: None,
-            blind: Vec::new(),
+            signals: Vec::new(),
+            statements: Vec::new(),
         }
+    }
+
+    /// Signals that are not seen in full.
+    pub fn blind(&self) -> impl Iterator<Item = &Signal> {
+        self.signals.iter().filter(|s| !s.readable)
     }
 }
 
-/// What became of one signal in the last good pass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What became of one signal in the last good pass, worst last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum SignalState {
     Ok,
-    NeedsPgMonitor,
-    NotInstalled,
+    Looking,
+    /// The server is older than what is asked for.
+    TooOld,
     Unsupported,
     Busy,
     Failed,
     Unknown,
-    Looking,
+    NotInstalled,
+    /// Some rows are hidden from the role.
+    NeedsPrivilege,
+    NeedsPgMonitor,
 }
 
 impl SignalState {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             SignalState::Ok => "ok",
-            SignalState::NeedsPgMonitor => "needs_pg_monitor",
-            SignalState::NotInstalled => "not_installed",
+            SignalState::Looking => "looking",
+            SignalState::TooOld => "too_old",
             SignalState::Unsupported => "unsupported",
             SignalState::Busy => "busy",
             SignalState::Failed => "failed",
             SignalState::Unknown => "unknown",
-            SignalState::Looking => "looking",
+            SignalState::NotInstalled => "not_installed",
+            SignalState::NeedsPrivilege => "needs_privilege",
+            SignalState::NeedsPgMonitor => "needs_pg_monitor",
         }
     }
 }
 
-/// The signals that `user` cannot see, with what would open them.
-pub(crate) fn blind_signals(
-    signals: &BTreeMap<&'static str, SignalState>,
+/// The signal for statements, which has no row in the catalogue.
+pub(crate) const STATEMENTS_SIGNAL: &str = "statements";
+
+/// Sessions that a role sees, of all there are; known when it lacks `pg_read_all_stats`.
+pub(crate) type Visible = Option<(i64, i64)>;
+
+/// How all signals stand, for `user`.
+pub(crate) fn describe(
+    signals: &BTreeMap<(&'static str, String), SignalState>,
     user: &str,
-) -> Vec<BlindSignal> {
-    let role = quote(user);
+    visible: Visible,
+) -> Vec<Signal> {
     signals
         .iter()
-        .filter(|(_, state)| !matches!(state, SignalState::Ok | SignalState::Looking))
-        .map(|(signal, state)| {
-            let title = Question::ALL
-                .iter()
-                .find(|q| q.signal() == *signal)
-                .map_or("pg_stat_statements", |q| q.title());
-            let (why, fix) = match state {
-                SignalState::NeedsPgMonitor => (
-                    format!("role {} may not see them all", user),
-                    Some(format!("GRANT pg_monitor TO {role};")),
-                ),
-                SignalState::NotInstalled => (
-                    "not readable in any database".to_owned(),
-                    Some(
-                        "shared_preload_libraries = 'pg_stat_statements', restart, then \
-                             CREATE EXTENSION pg_stat_statements;"
-                            .to_owned(),
-                    ),
-                ),
-                SignalState::Unsupported => ("this server cannot tell".to_owned(), None),
-                SignalState::Busy => ("not answered in time; asked again".to_owned(), None),
-                SignalState::Failed => ("an unexpected answer; the log has it".to_owned(), None),
-                SignalState::Unknown => (
-                    "some databases may not be looked into".to_owned(),
-                    Some(format!("GRANT CONNECT ON DATABASE ... TO {role};")),
-                ),
-                SignalState::Ok | SignalState::Looking => (String::new(), None),
-            };
-            BlindSignal {
-                signal,
-                state: state.as_str(),
-                sentence: format!("{title}: {why}"),
-                fix,
-            }
-        })
+        .map(|((signal, database), state)| describe_one(signal, database, *state, user, visible))
         .collect()
+}
+
+fn describe_one(
+    signal: &'static str,
+    database: &str,
+    state: SignalState,
+    user: &str,
+    visible: Visible,
+) -> Signal {
+    let role = quote(user);
+    let question = CATALOGUE.iter().find(|q| q.signal == signal);
+    let title = question.map_or("statements (pg_stat_statements)", |q| q.title);
+    let (why, fix) = match state {
+        SignalState::Ok => ("readable".to_owned(), None),
+        SignalState::Looking => ("not asked yet".to_owned(), None),
+        SignalState::TooOld => ("this server is too old to tell".to_owned(), None),
+        SignalState::Unsupported => ("this server cannot tell".to_owned(), None),
+        SignalState::Busy => ("not answered in time; asked again".to_owned(), None),
+        SignalState::Failed => ("an unexpected answer; the log has it".to_owned(), None),
+        SignalState::Unknown => (
+            "unknown: needs CONNECT on every database".to_owned(),
+            Some(format!("GRANT CONNECT ON DATABASE ... TO {role};")),
+        ),
+        SignalState::NotInstalled => (
+            "not installed in any database".to_owned(),
+            Some(
+                "shared_preload_libraries = 'pg_stat_statements', restart, then \
+                 CREATE EXTENSION pg_stat_statements;"
+                    .to_owned(),
+            ),
+        ),
+        SignalState::NeedsPrivilege => {
+            let opens = question.map_or("", |q| q.opens);
+            (
+                format!("unknown: needs a privilege, role {user} does not see all of it"),
+                Some(opens.replace("ROLE", &role)),
+            )
+        }
+        SignalState::NeedsPgMonitor => {
+            let seen = match visible {
+                Some((seen, all)) => format!(": it sees {seen} of {all} sessions in full"),
+                None => String::new(),
+            };
+            (
+                format!("unknown: needs pg_monitor, which role {user} lacks{seen}"),
+                Some(format!("GRANT pg_monitor TO {role};")),
+            )
+        }
+    };
+    let place = if database.is_empty() {
+        String::new()
+    } else {
+        format!(" of database {database}")
+    };
+    Signal {
+        signal,
+        title,
+        database: database.to_owned(),
+        state: state.as_str(),
+        readable: state == SignalState::Ok || state == SignalState::Looking,
+        silent: [SignalState::NeedsPgMonitor, SignalState::NeedsPrivilege].contains(&state),
+        sentence: format!("{title}{place}: {why}"),
+        fix,
+    }
 }

@@ -4,5 +4,8 @@ SELECT current_setting('server_version_num')::int8                  AS version_n
        extract(epoch FROM pg_postmaster_start_time())::float8       AS started_at,
        pg_has_role(current_user, 'pg_monitor', 'USAGE')             AS has_pg_monitor,
        pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')      AS has_read_all_stats,
+       pg_has_role(current_user, 'pg_read_all_settings', 'USAGE')   AS has_read_all_settings,
        current_setting('port')::int8                                AS port,
-       current_setting('statement_timeout')                         AS statement_timeout
+       current_setting('statement_timeout') || ' ' || current_setting('lock_timeout') AS timeouts,
+       current_database()::text                                     AS datname,
+       pg_backend_pid()::int8                                       AS pid
