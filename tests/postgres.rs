@@ -1,7 +1,5 @@
 //! The Postgres collector against real servers.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
 use std::collections::BTreeSet;
 use std::time::Duration;
 

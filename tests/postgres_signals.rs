@@ -1,7 +1,5 @@
 //! Every signal on every major: a value, or the reason why there is none.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 

@@ -1,7 +1,5 @@
 //! A collector that is asked pass by pass, under a clock of the test's own.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 

@@ -24,6 +24,7 @@ mod sessions;
 mod setting_values;
 mod settings;
 mod state;
+mod statement_look;
 mod statement_text;
 mod statements;
 mod status;

@@ -295,9 +295,9 @@ impl PostgresCollector {
         let session = self.session.insert(session);
         let meta = ask_meta(session, &self.settings).await?;
         self.meta = self.meta.take().map(|m| Meta { pid: meta.pid, ..m });
-        match session.settle(&self.settings, &meta.timeouts).await {
-            Err(Trouble::Broken(failure)) => return Err(failure),
-            Ok(()) | Err(_) => {}
+        let settled = session.settle(&self.settings, &meta.timeouts).await;
+        if let Err(Trouble::Broken(failure)) = settled {
+            return Err(failure);
         }
         self.wary = false;
         Ok((meta, true))

@@ -14,6 +14,7 @@ use super::connect::Session;
 use super::question::{Points, float, text};
 use super::settings::PostgresSettings;
 use super::state::{Failure, Trouble};
+use super::statement_look::{Counters, Key, Look, read_look};
 use super::statement_text::{Kind, StatementText};
 use super::status::{SignalState, TopStatement};
 use crate::model::{Labels, Timestamp};
@@ -74,32 +75,6 @@ pub(crate) const NAMES: [&str; 27] = [
     "loadline_pg_statements_entries",
     "loadline_pg_statements_evictions_total",
 ];
-
-/// Database, user and query id.
-type Key = (String, String, String);
-
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-struct Counters {
-    calls: f64,
-    seconds: f64,
-    plan_seconds: f64,
-    rows: f64,
-    blocks_hit: f64,
-    blocks_read: f64,
-    temp_blocks: f64,
-    wal_bytes: f64,
-    read_seconds: f64,
-    write_seconds: f64,
-}
-
-/// One look at the counters.
-#[derive(Debug, Clone, Default)]
-struct Look {
-    at: Timestamp,
-    rows: BTreeMap<Key, Counters>,
-    all: (f64, f64),
-    entries: f64,
-}
 
 /// Where the extension is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -494,31 +469,6 @@ impl Delta {
     }
 }
 
-impl Look {
-    /// True when it holds every statement of the server, not only the dearest.
-    fn is_whole(&self) -> bool {
-        self.rows.len() as f64 >= self.entries
-    }
-}
-
-impl Counters {
-    /// The growth since `then`; `None` when the statement was evicted and began anew.
-    fn since(&self, then: &Counters) -> Option<Counters> {
-        (self.calls >= then.calls && self.seconds >= then.seconds).then(|| Counters {
-            calls: self.calls - then.calls,
-            seconds: self.seconds - then.seconds,
-            plan_seconds: (self.plan_seconds - then.plan_seconds).max(0.0),
-            rows: (self.rows - then.rows).max(0.0),
-            blocks_hit: (self.blocks_hit - then.blocks_hit).max(0.0),
-            blocks_read: (self.blocks_read - then.blocks_read).max(0.0),
-            temp_blocks: (self.temp_blocks - then.temp_blocks).max(0.0),
-            wal_bytes: (self.wal_bytes - then.wal_bytes).max(0.0),
-            read_seconds: (self.read_seconds - then.read_seconds).max(0.0),
-            write_seconds: (self.write_seconds - then.write_seconds).max(0.0),
-        })
-    }
-}
-
 impl Place {
     fn put_into(&self, sql: &str) -> String {
         sql.replace("{schema}", &self.schema)
@@ -585,37 +535,6 @@ async fn find(
         Err(Trouble::NotInState(_) | Trouble::NotInstalled) => Ok(None),
         Err(trouble) => Err(trouble),
     }
-}
-
-fn read_look(rows: &[PgRow], at: Timestamp) -> Result<Look, sqlx::Error> {
-    let mut look = Look {
-        at,
-        ..Look::default()
-    };
-    for row in rows {
-        let n = |column| float(row, column).map(|v| v.unwrap_or(0.0));
-        let key = (
-            text(row, "datname")?,
-            text(row, "user")?,
-            text(row, "queryid")?,
-        );
-        let counters = Counters {
-            calls: n("calls")?,
-            seconds: n("seconds")?,
-            plan_seconds: n("plan_seconds")?,
-            rows: n("rows")?,
-            blocks_hit: n("blocks_hit")?,
-            blocks_read: n("blocks_read")?,
-            temp_blocks: n("temp_blocks")?,
-            wal_bytes: n("wal_bytes")?,
-            read_seconds: n("read_seconds")?,
-            write_seconds: n("write_seconds")?,
-        };
-        look.all = (n("all_seconds")?, n("all_calls")?);
-        look.entries = n("entries")?;
-        look.rows.insert(key, counters);
-    }
-    Ok(look)
 }
 
 fn read_texts(rows: &[PgRow]) -> BTreeMap<String, StatementText> {

@@ -26,7 +26,7 @@ pub struct Signal {
     pub database: String,
     /// As in `loadline_pg_signal_state{state}`.
     pub state: &'static str,
-    /// True when all of it is seen.
+    /// True when all of it is seen that this version of the server has.
     pub readable: bool,
     /// True when the server would answer with too little instead of refusing.
     pub silent: bool,
@@ -231,7 +231,7 @@ fn describe_one(
         title,
         database: database.to_owned(),
         state: state.as_str(),
-        readable: state == SignalState::Ok || state == SignalState::Looking,
+        readable: [SignalState::Ok, SignalState::Looking, SignalState::TooOld].contains(&state),
         silent: [SignalState::NeedsPgMonitor, SignalState::NeedsPrivilege].contains(&state),
         sentence: format!("{title}{place}: {why}"),
         fix,
