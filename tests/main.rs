@@ -16,6 +16,9 @@ mod daemon;
 /// Forecasts of real series are as good as the method promises.
 mod forecast;
 
+/// Nothing is lost, invented or renamed when the daemon is killed at any instant.
+mod kills;
+
 /// Conditions on real servers become messages that name the step.
 mod main_job;
 

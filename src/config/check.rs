@@ -38,6 +38,7 @@ pub(super) fn check(config: &Config, places: &Places, warnings: &mut Vec<Problem
     c.route(config);
     let names = config.receivers.iter().map(|r| r.name.as_str());
     c.unique(names, "receivers", "name");
+    c.heartbeat(config);
     for (i, receiver) in config.receivers.iter().enumerate() {
         c.receiver(&format!("receivers[{i}]"), receiver);
     }
@@ -271,8 +272,35 @@ impl Check<'_> {
         }
     }
 
+    fn heartbeat(&mut self, config: &Config) {
+        let heartbeat = &config.heartbeat;
+        if heartbeat.url.is_some() && heartbeat.url_file.is_some() {
+            self.at("heartbeat.url", "accepted: one of url, url_file");
+        }
+        if heartbeat.interval.0.is_zero() {
+            self.at(
+                "heartbeat.interval",
+                "accepted: a duration above 0, e.g. 1m",
+            );
+        }
+        self.http("heartbeat.url", heartbeat.url.as_ref());
+        for (i, receiver) in config.receivers.iter().enumerate() {
+            if let Some(name) = &receiver.fallback
+                && !config.receivers.iter().any(|r| r.name == *name)
+            {
+                self.at(
+                    &format!("receivers[{i}].fallback"),
+                    "accepted: the name of a receiver",
+                );
+            }
+        }
+    }
+
     fn receiver(&mut self, path: &str, receiver: &Receiver) {
         self.not_empty(&format!("{path}.name"), &receiver.name);
+        if let Some(fallback) = &receiver.fallback {
+            self.not_empty(&format!("{path}.fallback"), fallback);
+        }
         for (i, webhook) in receiver.webhook_configs.iter().enumerate() {
             let here = format!("{path}.webhook_configs[{i}]");
             let file = webhook.url_file.is_some();

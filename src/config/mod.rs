@@ -39,7 +39,9 @@ pub use discovery::{DnsSd, FileSd, HttpSd, RecordType};
 pub use global::{Global, Server, StateDir};
 pub use http::{Authorization, BasicAuth, HttpOptions};
 pub use load::{Loaded, load, load_str};
-pub use notify::{DesktopConfig, LogConfig, Receiver, Route, SlackConfig, WebhookConfig};
+pub use notify::{
+    DesktopConfig, Heartbeat, LogConfig, Receiver, Route, SlackConfig, WebhookConfig,
+};
 pub use places::Places;
 pub use relabel::{Action, RelabelConfig};
 pub use rules::{Missing, Rules, Shipped};
@@ -84,4 +86,6 @@ pub struct Config {
     pub route: Option<Route>,
     /// Where messages go, in Alertmanager's words.
     pub receivers: Vec<Receiver>,
+    /// Who raises the alarm when we fall silent.
+    pub heartbeat: Heartbeat,
 }

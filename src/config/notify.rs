@@ -63,6 +63,9 @@ fn repeat_interval() -> Span {
 pub struct Receiver {
     /// Unique name.
     pub name: String,
+    /// Name of the receiver that is told when this one fails or messages to it are given up.
+    #[serde(default)]
+    pub fallback: Option<String>,
     /// JSON over HTTP, Alertmanager's body with one `loadline` object.
     #[serde(default)]
     pub webhook_configs: Vec<WebhookConfig>,
@@ -123,6 +126,38 @@ pub struct LogConfig {
     /// False: resolved messages are not written.
     #[serde(default = "yes")]
     pub send_resolved: bool,
+}
+
+/// `[heartbeat]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Heartbeat {
+    /// Address that is asked (POST); as a whole a secret.
+    pub url: Option<Secret>,
+    /// File with the address.
+    pub url_file: Option<PathBuf>,
+    /// Time between two.
+    pub interval: Span,
+}
+
+impl Default for Heartbeat {
+    fn default() -> Self {
+        Self {
+            url: None,
+            url_file: None,
+            interval: Span(Duration::from_secs(60)),
+        }
+    }
+}
+
+impl Heartbeat {
+    /// Where the address comes from.
+    pub fn source(&self) -> SecretSource<'_> {
+        SecretSource {
+            inline: self.url.as_ref(),
+            file: self.url_file.as_deref(),
+        }
+    }
 }
 
 fn yes() -> bool {

@@ -874,7 +874,15 @@ pub const SECTIONS: &[Section] = &[
         "receivers",
         "[[receivers]]",
         "A name and where its messages go, in Alertmanager's words; one table each.",
-        &[key("name", "text", Required(r#""team""#), "Unique name.")],
+        &[
+            key("name", "text", Required(r#""team""#), "Unique name."),
+            key(
+                "fallback",
+                "text",
+                Example(r#""team""#),
+                "Name of the receiver that is told when this one fails or messages to it are given up.",
+            ),
+        ],
     ),
     section(
         "receivers.webhook_configs",
@@ -947,6 +955,31 @@ pub const SECTIONS: &[Section] = &[
             Default("true"),
             "False: resolved messages are not written.",
         )],
+    ),
+    section(
+        "heartbeat",
+        "[heartbeat]",
+        "Who raises the alarm when loadline falls silent (a dead man's switch).",
+        &[
+            key(
+                "url_file",
+                "path",
+                Example(r#""heartbeat-url""#),
+                "File with the address; it is asked (POST, empty body) after a complete cycle that is on disk.",
+            ),
+            key(
+                "url",
+                "URL, secret",
+                Instead(r#""https://hc.example/ping/id""#),
+                "Address; as a whole a secret.",
+            ),
+            key(
+                "interval",
+                "duration",
+                Default(r#""1m""#),
+                "Time between two.",
+            ),
+        ],
     ),
 ];
 

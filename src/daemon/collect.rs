@@ -37,14 +37,33 @@ pub(crate) struct Shown {
 
 /// The newest view of each source; shared between the loops and the publisher.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Views(Arc<Mutex<BTreeMap<TargetKey, Shown>>>);
+pub(crate) struct Views(Arc<Mutex<BTreeMap<TargetKey, Seen>>>);
+
+#[derive(Debug)]
+struct Seen {
+    shown: Shown,
+    /// The last pass whose samples are in the store.
+    stored: Option<Timestamp>,
+}
 
 impl Views {
     fn set(&self, key: TargetKey, shown: Shown) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(key, shown);
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match all.get_mut(&key) {
+            Some(seen) => seen.shown = shown,
+            None => {
+                let stored = None;
+                all.insert(key, Seen { shown, stored });
+            }
+        }
+    }
+
+    /// Says that the samples of a pass over `key` are in the store.
+    pub(crate) fn stored(&self, key: &TargetKey, at: Timestamp) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(seen) = all.get_mut(key) {
+            seen.stored = Some(at);
+        }
     }
 
     /// Forgets a source that is watched no more.
@@ -61,15 +80,18 @@ impl Views {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .values()
-            .cloned()
+            .map(|seen| seen.shown.clone())
             .collect()
     }
 
-    /// True when every source was asked at least once.
-    pub(crate) fn all_asked(&self) -> bool {
-        self.all()
-            .iter()
-            .all(|s| s.view.health != SourceHealth::Unknown)
+    /// True when every source was asked after `since` and what it said is in the store: before,
+    /// a rule would take what is not there yet for gone.
+    pub(crate) fn all_asked(&self, since: Timestamp) -> bool {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.values().all(|seen| {
+            seen.shown.view.health != SourceHealth::Unknown
+                && seen.stored.is_some_and(|at| at >= since)
+        })
     }
 }
 

@@ -6,6 +6,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::broken::Broken;
 use super::collect::{self, Feed, Source};
 use crate::model::TargetKey;
 use crate::sources::Schedule;
@@ -13,6 +14,7 @@ use crate::sources::Schedule;
 /// Sources by key, each in a loop of its own.
 pub(crate) struct Fleet {
     feed: Feed,
+    broken: Broken,
     tracker: TaskTracker,
     running: BTreeMap<TargetKey, Running>,
 }
@@ -33,9 +35,10 @@ pub(crate) struct Ready {
 }
 
 impl Fleet {
-    pub(crate) fn new(feed: Feed) -> Self {
+    pub(crate) fn new(feed: Feed, broken: Broken) -> Self {
         Self {
             feed,
+            broken,
             tracker: TaskTracker::new(),
             running: BTreeMap::new(),
         }
@@ -49,7 +52,7 @@ impl Fleet {
         for ready in wanted {
             let key = ready.source.key().clone();
             match self.running.remove(&key) {
-                Some(same) if same.settings == ready.settings => {
+                Some(same) if same.settings == ready.settings && !same.task.is_finished() => {
                     keep.insert(key, same);
                 }
                 Some(changed) => {
@@ -87,6 +90,11 @@ impl Fleet {
         gone
     }
 
+    /// True when a loop ended that nobody stopped: [`Fleet::adopt`] starts it again.
+    pub(crate) fn has_broken(&self) -> bool {
+        self.running.values().any(|r| r.task.is_finished())
+    }
+
     /// Stops all loops and waits for them.
     pub(crate) async fn stop(&mut self) {
         let running = std::mem::take(&mut self.running);
@@ -95,9 +103,9 @@ impl Fleet {
         }
         for source in running.into_values() {
             if let Err(error) = source.task.await
-                && error.is_panic()
+                && let Ok(panic) = error.try_into_panic()
             {
-                tracing::error!(%error, "a source broke");
+                self.broken.note("source", &super::broken::words(&*panic));
             }
         }
     }

@@ -8,6 +8,7 @@
 //! - It stops in flow order: sources, store writer, rules, notify (with a deadline), API last.
 //! - A reload is all or nothing; unchanged targets and groups keep their state.
 
+mod broken;
 mod collect;
 mod discover;
 mod fleet;
@@ -21,8 +22,10 @@ mod reload;
 mod run;
 mod senders;
 mod shipped;
+mod troubles;
 mod unwritten;
 mod views;
+mod watch;
 
 pub use look::look_once;
 pub use plan::{Plan, check_rules, playbook};

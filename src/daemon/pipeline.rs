@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use super::broken::Broken;
 use super::observed::Observed;
 use super::plan::Plan;
 use super::unwritten::{Evaluated, Unwritten, unless_full};
+use super::watch::{self, Watch};
 use crate::advice::{self, Advised, Decision, Playbook, SignInstance, SignKey};
-use crate::clock::Clock;
+use crate::clock::{Clock, Reading};
 use crate::config::Config;
 use crate::model::{Querier, Sample, Timestamp, stale_nan};
 use crate::notify::{Event, Outbox, SignEvent};
@@ -20,6 +22,8 @@ use crate::rules::{
 use crate::state::{AdviceRow, AlertRow, State};
 use crate::store::{Appended, Store};
 use crate::telemetry::Metrics;
+
+mod own;
 
 /// How often samples and series out of every window are dropped, and groups looked through for
 /// repeats.
@@ -49,6 +53,7 @@ pub(crate) struct Rooms {
     pub(crate) clock: Clock,
     pub(crate) observed: Observed,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) broken: Broken,
 }
 
 /// Everything between the store and the outbox.
@@ -62,15 +67,20 @@ pub(crate) struct Pipeline {
     advised: Vec<Advised>,
     started: Timestamp,
     sources_seen: Option<Timestamp>,
+    /// Since when the sources have to be asked.
+    resumed: Timestamp,
     kept_house: Timestamp,
     flush_due: Option<(Timestamp, &'static str)>,
     unwritten: Unwritten,
+    watch: Watch,
+    clock: Reading,
 }
 
 impl Pipeline {
     /// A pipeline for `plan` with the alerts that the state remembers, exactly as they were.
     pub(crate) async fn restore(plan: &Plan, outbox: Outbox, rooms: Rooms) -> anyhow::Result<Self> {
-        let now = rooms.clock.now();
+        let rooms_clock = rooms.clock.read();
+        let now = rooms_clock.wall;
         let mut remembered = Vec::new();
         for row in rooms.state.load_alerts().await? {
             match serde_json::from_str::<Alert>(&row.json) {
@@ -87,7 +97,9 @@ impl Pipeline {
             .iter()
             .map(|g| Group::new(g.clone(), interval))
             .collect();
-        let orphans = rules::restore(&mut groups, remembered.clone());
+        let all = remembered.clone();
+        let watch = Watch::restore(&mut remembered);
+        let orphans = rules::restore(&mut groups, remembered);
         let mut pipeline = Self {
             rooms,
             outbox,
@@ -98,12 +110,15 @@ impl Pipeline {
             advised: Vec::new(),
             started: now,
             sources_seen: None,
+            resumed: Timestamp(0),
             kept_house: now,
             flush_due: Some((now, "start")),
             unwritten: Unwritten::default(),
+            watch,
+            clock: rooms_clock,
         };
         // As it was told before the restart, then what the rules of today make of it.
-        pipeline.signs = advice::instances(&remembered, &plan.config.advice.system_labels);
+        pipeline.signs = advice::instances(&all, &plan.config.advice.system_labels);
         let gone: Vec<Change> = orphans
             .into_iter()
             .map(|a| rules::group::end(a, now))
@@ -116,16 +131,18 @@ impl Pipeline {
     /// Writes every alert under its group of today and forgets the rows of groups that are gone.
     async fn keep_rows(&mut self, now: Timestamp) -> anyhow::Result<()> {
         let all: Vec<Change> = self
-            .groups
-            .iter()
-            .flat_map(Group::alerts)
+            .alerts()
             .map(|alert| Change {
                 kind: ChangeKind::Renewed,
                 alert: alert.clone(),
             })
             .collect();
         let names: Vec<String> = self.groups.iter().map(|g| g.spec().key()).collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let names: Vec<&str> = names
+            .iter()
+            .map(String::as_str)
+            .chain([watch::OWN])
+            .collect();
         // The new rows first: a kill in between leaves an alert twice, never not at all.
         self.commit_all(all, now).await?;
         unless_full(self.rooms.state.retain_groups(&names).await)?;
@@ -270,7 +287,8 @@ impl Pipeline {
 
     /// All alert instances of all groups.
     pub(crate) fn alerts(&self) -> impl Iterator<Item = &Alert> {
-        self.groups.iter().flat_map(Group::alerts)
+        let own = self.watch.alerts();
+        self.groups.iter().flat_map(Group::alerts).chain(own)
     }
 
     /// Evaluates one group at its slot and commits what changed with its notices.
@@ -280,13 +298,18 @@ impl Pipeline {
         let config = Arc::clone(&self.config);
         let started = self.started;
         let (group, outcome) = tokio::task::spawn_blocking(move || {
-            let outcome = evaluate(&mut group, &rooms, &config, started, slot);
+            let outcome = rooms.broken.guard("rules", || {
+                evaluate(&mut group, &rooms, &config, started, slot)
+            });
             (group, outcome)
         })
         .await
         .context("the evaluation of a rule group broke")?;
         let key = group.spec().key();
         self.groups.insert(index, group);
+        let Some(outcome) = outcome else {
+            return self.renew(index).await;
+        };
         let metrics = &self.rooms.metrics;
         metrics.rule_group_iterations_total.with([&key]).inc();
         let failures = outcome.errors.len() as u64;
@@ -373,7 +396,13 @@ impl Pipeline {
     async fn advise(&mut self, now: Timestamp) -> anyhow::Result<()> {
         let (playbook, querier) = (Arc::clone(&self.playbook), Arc::clone(&self.rooms.querier));
         let config = Arc::clone(&self.config);
-        let alerts: Vec<Alert> = self.alerts().cloned().collect();
+        let alerts: Vec<Alert> = self
+            .groups
+            .iter()
+            .flat_map(Group::alerts)
+            .cloned()
+            .collect();
+        let broken = self.rooms.broken.clone();
         let advised = tokio::task::spawn_blocking(move || {
             let inputs = advice::Inputs {
                 playbook: &playbook,
@@ -382,10 +411,14 @@ impl Pipeline {
                 facts: &config.facts,
                 advice: &config.advice,
             };
-            advice::advise(&inputs, now)
+            broken.guard("advice", || advice::advise(&inputs, now))
         })
         .await
         .context("the advisor broke")?;
+        // What was advised before stays.
+        let Some(advised) = advised else {
+            return Ok(());
+        };
         let mut rows = Vec::new();
         for new in &advised {
             let old = self

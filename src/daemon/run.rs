@@ -11,6 +11,7 @@ use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::broken::Broken;
 use super::collect::{Feed, Views};
 use super::discover::{self, Found};
 use super::fleet::Fleet;
@@ -19,7 +20,7 @@ use super::pipeline::{self, Pipeline, Rooms, warn_retired};
 use super::plan::Plan;
 use super::publish::Publisher;
 use super::senders::Senders;
-use super::{listener, reload};
+use super::{listener, reload, troubles};
 use crate::api::{self, Snapshot};
 use crate::clock::Clock;
 use crate::config;
@@ -39,10 +40,15 @@ const QUERIES: usize = 4;
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 /// How long the first evaluation waits for every source's first pass.
 const FIRST_PASS: Duration = Duration::from_secs(60);
-/// How long receivers may finish what they send when the daemon stops.
-const DRAIN: Duration = Duration::from_secs(5);
-/// How long answers of the API may take when the daemon stops.
-const API_DRAIN: Duration = Duration::from_secs(2);
+/// How long each may take when the daemon stops, in this order; less than 10 s in all.
+const TICK_END: Duration = Duration::from_secs(1);
+const SOURCES_END: Duration = Duration::from_secs(2);
+const WRITER_END: Duration = Duration::from_millis(500);
+const DRAIN: Duration = Duration::from_secs(4);
+const API_DRAIN: Duration = Duration::from_secs(1);
+const STATE_END: Duration = Duration::from_secs(1);
+/// A cycle that is complete is recorded so often.
+const CYCLE: Duration = Duration::from_secs(10);
 /// How often the state looks for room on a disk that was full, and at its files.
 const TIDY: Duration = Duration::from_secs(5);
 
@@ -58,20 +64,35 @@ pub struct Options {
 /// Runs the daemon until SIGTERM or SIGINT.
 pub async fn run(plan: Plan, options: Options) -> anyhow::Result<()> {
     // Before anything else, so that no signal is lost.
-    let mut signals = Signals::new()?;
-    let mut daemon = Daemon::start(plan, &options).await?;
-    let outcome = daemon.serve(&mut signals).await;
+    let signals = Signals::new()?;
+    let orders = Orders::default();
+    let tasks = TaskTracker::new();
+    let hearing = tasks.spawn(signals.hear(orders.clone()));
+    let ended = tokio::select! {
+        ended = live(plan, &options, &orders) => ended,
+        () = orders.at_once.cancelled() => Err(anyhow::anyhow!("stopped at once by a second signal")),
+    };
+    hearing.abort();
+    ended
+}
+
+async fn live(plan: Plan, options: &Options, orders: &Orders) -> anyhow::Result<()> {
+    let mut daemon = tokio::select! {
+        started = Daemon::start(plan, options) => started?,
+        () = orders.stop.cancelled() => {
+            tracing::info!("stopped before it was started");
+            return Ok(());
+        }
+    };
+    let outcome = daemon.serve(orders).await;
     if let Err(error) = &outcome
         && let Some(damage) = error.downcast_ref::<StateError>()
         && damage.is_damage()
     {
         daemon.pipeline.rooms.state.condemn(damage);
     }
-    // A second signal ends it at once.
-    tokio::select! {
-        stopped = daemon.stop() => outcome.and(stopped),
-        () = signals.stop() => anyhow::bail!("stopped at once by a second signal"),
-    }
+    let stopped = daemon.stop().await;
+    outcome.and(stopped)
 }
 
 /// Everything that runs.
@@ -93,6 +114,7 @@ struct Daemon {
     api: TaskTracker,
     wake: Arc<Notify>,
     tidied: Timestamp,
+    cycle: Timestamp,
 }
 
 impl Daemon {
@@ -139,7 +161,9 @@ impl Daemon {
             clock: clock.clone(),
             observed: observed.clone(),
             metrics: Arc::clone(&metrics),
+            broken: Broken::new(clock.clone(), Arc::clone(&metrics)),
         };
+        let broken = rooms.broken.clone();
         let outbox = outbox(&plan).await?;
         let pipeline = Pipeline::restore(&plan, outbox, rooms).await?;
         let views = Views::default();
@@ -156,6 +180,8 @@ impl Daemon {
         writer.spawn(write(
             received,
             Arc::clone(&store),
+            views.clone(),
+            broken.clone(),
             Arc::clone(&metrics),
             Arc::clone(&wake),
         ));
@@ -171,7 +197,7 @@ impl Daemon {
             metrics: Arc::clone(&metrics),
         };
         describe(&found);
-        let mut fleet = Fleet::new(feed);
+        let mut fleet = Fleet::new(feed, broken);
         fleet.adopt(found.sources).await;
 
         let (fail, failed) = mpsc::channel(1);
@@ -221,42 +247,83 @@ impl Daemon {
             api,
             wake,
             tidied: started,
+            cycle: Timestamp(0),
         })
     }
 
     /// Ticks until a signal says stop or the state cannot be written.
-    async fn serve(&mut self, signals: &mut Signals) -> anyhow::Result<()> {
+    async fn serve(&mut self, orders: &Orders) -> anyhow::Result<()> {
         loop {
+            // What a tick writes is whole at any time, so that one may be left half-way.
+            let ticked = tokio::select! {
+                ticked = self.tick() => ticked,
+                () = orders.stop_after(TICK_END) => return Ok(()),
+            };
+            ticked?;
             let now = self.clock.now();
-            // A first pass that never ends must not keep the rules from running.
-            if self.publisher.views.all_asked() || now.since(self.publisher.started) >= FIRST_PASS {
-                self.pipeline.sources_seen(now);
-            }
-            let tick = self.pipeline.tick(now).await?;
-            if now.since(self.tidied) >= TIDY || now < self.tidied {
-                self.pipeline.rooms.state.tidy_up().await?;
-                self.tidied = now;
-            }
-            if tick.messages > 0 {
-                self.senders.wake();
-            }
-            let now = self.clock.now();
-            self.snapshots.send_replace(Arc::new(
-                self.publisher.snapshot(&self.pipeline, now).await?,
-            ));
             let (due, why) = self.pipeline.next_due(now);
             tracing::trace!(%due, why, "next tick");
             tokio::select! {
+                () = orders.stop.cancelled() => return Ok(()),
                 () = tokio::time::sleep(due.since(now).min(LONGEST_SLEEP)) => {}
                 // Until the first cycle is over a batch may be the one that is waited for.
                 () = self.wake.notified(), if !self.pipeline.ready() => {}
                 Some(error) = self.failed.recv() => return Err(error.into()),
-                told = signals.next() => match told {
-                    Told::Stop => return Ok(()),
-                    Told::Reload => self.reload().await?,
-                },
+                () = orders.reload.notified() => {
+                    let reloaded = tokio::select! {
+                        reloaded = self.reload() => reloaded,
+                        () = orders.stop_after(TICK_END) => return Ok(()),
+                    };
+                    reloaded?;
+                }
             }
         }
+    }
+
+    /// One step of everything between the sources and the outbox.
+    async fn tick(&mut self) -> anyhow::Result<()> {
+        let now = self.pipeline.mind_the_clock().await?;
+        if self.fleet.has_broken() {
+            self.restart_sources().await?;
+        }
+        let resumed = self.pipeline.resumed();
+        // A first pass that never ends must not keep the rules from running.
+        if self.publisher.views.all_asked(resumed)
+            || now.since(self.publisher.started.max(resumed)) >= FIRST_PASS
+        {
+            self.pipeline.sources_seen(now);
+        }
+        let broke = self.pipeline.rooms.broken.all();
+        let (views, started) = (&self.publisher.views, self.publisher.started);
+        let conditions = troubles::conditions(&self.pipeline, views, started, &broke, now).await?;
+        self.pipeline.watch(&conditions, now).await?;
+        let tick = self.pipeline.tick(now).await?;
+        let is_due = |last: Timestamp, every| now.since(last) >= every || now < last;
+        if is_due(self.cycle, CYCLE) && self.pipeline.complete_cycle(now).await? {
+            self.cycle = now;
+        }
+        if is_due(self.tidied, TIDY) {
+            self.pipeline.rooms.state.tidy_up().await?;
+            self.tidied = now;
+        }
+        if tick.messages > 0 {
+            self.senders.wake();
+        }
+        let now = self.clock.now();
+        let snapshot = self.publisher.snapshot(&self.pipeline, now).await?;
+        self.snapshots.send_replace(Arc::new(snapshot));
+        Ok(())
+    }
+
+    /// Starts sources anew whose loop broke.
+    async fn restart_sources(&mut self) -> anyhow::Result<()> {
+        let found = discover::sources(&self.plan, &self.client, &self.clock).await?;
+        let gone = self.fleet.adopt(found.sources).await;
+        let now = self.clock.now();
+        for key in &gone {
+            self.pipeline.rooms.store.forget(key, now);
+        }
+        Ok(())
     }
 
     /// Takes over the new configuration as a whole, or keeps the old one and says why.
@@ -325,22 +392,30 @@ impl Daemon {
             pipeline,
             ..
         } = self;
-        fleet.stop().await;
+        within(SOURCES_END, "sources", fleet.stop()).await;
         // The sources' ends of the channel close with it, so that the writer ends when it is done.
         drop(fleet);
-        writer.wait().await;
+        within(WRITER_END, "store", writer.wait()).await;
         senders.stop(DRAIN).await;
         stop_api.cancel();
         api.close();
-        if tokio::time::timeout(API_DRAIN, api.wait()).await.is_err() {
-            tracing::warn!("a client of the API was cut off");
-        }
+        within(API_DRAIN, "API", api.wait()).await;
         let state = pipeline.rooms.state.clone();
         drop(senders);
         drop(pipeline);
-        state.close().await?;
+        match tokio::time::timeout(STATE_END, state.close()).await {
+            Ok(closed) => closed?,
+            Err(_) => tracing::warn!("the state was not closed in time; it is whole all the same"),
+        }
         tracing::info!("stopped");
         Ok(())
+    }
+}
+
+/// Waits for a part that stops, but no longer than `limit`.
+async fn within(limit: Duration, part: &str, end: impl Future<Output = ()>) {
+    if tokio::time::timeout(limit, end).await.is_err() {
+        tracing::warn!(part, "did not stop in time and is cut off");
     }
 }
 
@@ -348,12 +423,18 @@ impl Daemon {
 async fn write(
     mut batches: mpsc::Receiver<Batch>,
     store: Arc<Store>,
+    views: Views,
+    broken: Broken,
     metrics: Arc<Metrics>,
     wake: Arc<Notify>,
 ) {
     let mut warned = false;
     while let Some(batch) = batches.recv().await {
-        let done = store.append(&batch);
+        // What is left of a batch that broke the store is its samples before that.
+        let Some(done) = broken.guard("store", || store.append(&batch)) else {
+            continue;
+        };
+        views.stored(&batch.target, batch.at);
         pipeline::count(&metrics, done);
         let refused = store.refused();
         if refused > 0 && !warned {
@@ -407,7 +488,11 @@ async fn start_senders(
     for worker in &workers {
         worker.enable().await?;
     }
-    Ok(Senders::start(workers, stop, clock, fail, metrics))
+    let broken = &pipeline.rooms.broken;
+    let heartbeat = pipeline.heartbeat().map(|h| (h, state.clone()));
+    Ok(Senders::start(
+        workers, stop, clock, fail, metrics, broken, heartbeat,
+    ))
 }
 
 fn describe(found: &Found) {
@@ -423,11 +508,21 @@ fn tell_systemd(states: &[sd_notify::NotifyState<'_>]) {
     }
 }
 
-/// What a signal says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Told {
-    Stop,
-    Reload,
+/// What signals ask for.
+#[derive(Clone, Default)]
+struct Orders {
+    stop: CancellationToken,
+    /// A second signal: no more waiting.
+    at_once: CancellationToken,
+    reload: Arc<Notify>,
+}
+
+impl Orders {
+    /// Waits for the order to stop, and then for `grace`.
+    async fn stop_after(&self, grace: Duration) {
+        self.stop.cancelled().await;
+        tokio::time::sleep(grace).await;
+    }
 }
 
 /// Signals that the daemon answers to.
@@ -447,16 +542,22 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) -> Told {
-        tokio::select! {
-            _ = self.terminate.recv() => Told::Stop,
-            _ = self.interrupt.recv() => Told::Stop,
-            _ = self.hangup.recv() => Told::Reload,
+    /// Hears every signal at once, whatever the daemon does at the time.
+    async fn hear(mut self, orders: Orders) {
+        loop {
+            tokio::select! {
+                _ = self.hangup.recv() => {
+                    orders.reload.notify_one();
+                    continue;
+                }
+                _ = self.terminate.recv() => {}
+                _ = self.interrupt.recv() => {}
+            }
+            if orders.stop.is_cancelled() {
+                orders.at_once.cancel();
+                return;
+            }
+            orders.stop.cancel();
         }
-    }
-
-    /// Waits for a signal that says stop; others are left unheard.
-    async fn stop(&mut self) {
-        while self.next().await != Told::Stop {}
     }
 }

@@ -32,6 +32,12 @@ impl Timestamp {
         Timestamp(secs.saturating_mul(1000))
     }
 
+    /// Later by so many milliseconds; earlier when negative.
+    #[must_use]
+    pub const fn shifted(self, by: i64) -> Self {
+        Timestamp(self.0.saturating_add(by))
+    }
+
     /// Milliseconds since the epoch.
     pub const fn millis(self) -> i64 {
         self.0

@@ -9,6 +9,7 @@
 //! [`Outbox::flush`] turns notices that are due into messages; one [`Worker`] per endpoint sends
 //! them.
 
+pub mod heartbeat;
 pub mod message;
 pub mod outbox;
 pub mod receivers;
@@ -25,6 +26,7 @@ pub mod worker;
 
 use std::collections::BTreeMap;
 
+pub use heartbeat::Heartbeat;
 pub use message::Frame;
 pub use outbox::{Event, SignEvent};
 pub use receivers::desktop;

@@ -14,6 +14,9 @@ use super::route::{Disposition, Routing};
 use crate::advice::{Decision, SignInstance, SignKey};
 use crate::model::{Labels, Level, Timestamp};
 
+/// How the signs of our own alerts begin.
+pub const OWN_SIGNS: &str = "loadline-";
+
 /// What happened to a sign instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "event")]
@@ -125,7 +128,14 @@ pub fn notices(events: &[SignEvent], routing: &Routing) -> Vec<Notice> {
     let mut all = Vec::new();
     for event in events {
         let group = routing.group(&event.instance);
-        for endpoint in &routing.endpoints {
+        let about = endpoint_concerned(&event.instance);
+        let fallbacks = routing.fallbacks.iter().filter(|_| about.is_some());
+        for endpoint in routing.endpoints.iter().chain(fallbacks) {
+            let disposition = if about == Some(endpoint.name.as_str()) {
+                Disposition::Own
+            } else {
+                disposition(event)
+            };
             all.push(Notice {
                 id: notice_id(event, &endpoint.name),
                 endpoint: endpoint.name.clone(),
@@ -133,7 +143,7 @@ pub fn notices(events: &[SignEvent], routing: &Routing) -> Vec<Notice> {
                 event: event.event,
                 instance: event.instance.clone(),
                 at: event.at,
-                disposition: disposition(event),
+                disposition,
             });
         }
     }
@@ -398,13 +408,21 @@ fn wait(out: &mut Flush, due: Timestamp, why: &'static str) {
     }
 }
 
-/// A fall below act was sent as act, so its end is sent too.
+/// The endpoint that one of our own alerts is about.
+fn endpoint_concerned(instance: &SignInstance) -> Option<&str> {
+    let endpoint = instance.key.labels.get("endpoint");
+    (instance.key.sign.starts_with(OWN_SIGNS) && !endpoint.is_empty()).then_some(endpoint)
+}
+
+/// A fall below act was sent as act, so its end is sent too. What is missing is told by the alert
+/// about its source.
 fn disposition(event: &SignEvent) -> Disposition {
     let level = event.instance.level;
-    Disposition::of(match event.event {
-        Event::LevelChanged { from } => level.max(from),
-        Event::Fired | Event::Resolved | Event::Blind | Event::Seen => level,
-    })
+    match event.event {
+        Event::LevelChanged { from } => Disposition::of(level.max(from)),
+        Event::Fired | Event::Resolved => Disposition::of(level),
+        Event::Blind | Event::Seen => Disposition::Covered,
+    }
 }
 
 /// Level now does not wait, neither when it begins nor when it is reached.

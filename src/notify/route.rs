@@ -4,10 +4,11 @@
 //! never splits a group that waits.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::advice::SignInstance;
 use crate::config::{DesktopConfig, LogConfig, Receiver, Route, SlackConfig, WebhookConfig};
-use crate::model::{Labels, Level};
+use crate::model::{Labels, Level, Timestamp};
 
 /// Name of the receiver that exists when none is configured.
 pub const DEFAULT_RECEIVER: &str = "default";
@@ -19,6 +20,8 @@ pub struct Routing {
     pub route: Route,
     /// Where its messages go, all endpoints of its receiver.
     pub endpoints: Vec<Endpoint>,
+    /// Who is told only when one of these fails: all endpoints of the receiver's fallback.
+    pub fallbacks: Vec<Endpoint>,
 }
 
 /// One config of a receiver: the unit of order, retry and backoff, so that one that hangs never
@@ -31,6 +34,32 @@ pub struct Endpoint {
     pub receiver: String,
     /// What it is.
     pub kind: Kind,
+}
+
+/// How fast an endpoint takes messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Time between messages in the long run.
+    pub every: Duration,
+    /// Messages that may come at once.
+    pub burst: u32,
+}
+
+impl Pace {
+    /// When the next message may go; `paced_until` is the memory of the ones before.
+    pub fn next(&self, paced_until: Timestamp, now: Timestamp) -> Timestamp {
+        // Further ahead than a burst reaches: the clock stepped back.
+        if paced_until > now + self.every * self.burst {
+            return now;
+        }
+        paced_until - self.every * self.burst.saturating_sub(1)
+    }
+
+    /// The memory after a message that went at `now`.
+    pub fn after(&self, paced_until: Timestamp, now: Timestamp) -> Timestamp {
+        let ahead = now + self.every * self.burst;
+        paced_until.max(now).min(ahead) + self.every
+    }
 }
 
 /// What an endpoint is.
@@ -47,6 +76,18 @@ pub enum Kind {
 }
 
 impl Endpoint {
+    /// How fast it takes messages; `None` when as fast as they come.
+    pub fn pace(&self) -> Option<Pace> {
+        match &self.kind {
+            // Slack takes about one a second and channel, with short bursts.
+            Kind::Slack(_) => Some(Pace {
+                every: Duration::from_secs(1),
+                burst: 5,
+            }),
+            Kind::Log(_) | Kind::Desktop(_) | Kind::Webhook(_) => None,
+        }
+    }
+
     /// False: messages that only say "resolved" are not sent.
     pub fn send_resolved(&self) -> bool {
         match &self.kind {
@@ -75,6 +116,7 @@ impl Routing {
             return Ok(Self {
                 route: route.unwrap_or_else(|| Route::to(DEFAULT_RECEIVER)),
                 endpoints: endpoints(&default_receiver(desktop))?,
+                fallbacks: Vec::new(),
             });
         }
         let route = match (route, receivers) {
@@ -89,8 +131,23 @@ impl Routing {
                 name: route.receiver.clone(),
                 known: list(receivers),
             })?;
+        let fallbacks = match &receiver.fallback {
+            None => Vec::new(),
+            Some(name) if *name == receiver.name => Vec::new(),
+            Some(name) => {
+                let known = || list(receivers);
+                let unknown = || RouteError::UnknownFallback {
+                    receiver: receiver.name.clone(),
+                    name: name.clone(),
+                    known: known(),
+                };
+                let fallback = receivers.iter().find(|r| r.name == *name);
+                endpoints(fallback.ok_or_else(unknown)?)?
+            }
+        };
         Ok(Self {
             endpoints: endpoints(receiver)?,
+            fallbacks,
             route,
         })
     }
@@ -108,9 +165,14 @@ impl Routing {
         }))
     }
 
+    /// All endpoints that may get messages.
+    pub fn all(&self) -> impl Iterator<Item = &Endpoint> {
+        self.endpoints.iter().chain(&self.fallbacks)
+    }
+
     /// The endpoint of this name.
     pub fn endpoint(&self, name: &str) -> Option<&Endpoint> {
-        self.endpoints.iter().find(|e| e.name == name)
+        self.all().find(|e| e.name == name)
     }
 }
 
@@ -123,6 +185,10 @@ pub enum Disposition {
     Digest,
     /// It is never sent.
     Muted,
+    /// It is told once for its source, not for each sign.
+    Covered,
+    /// An endpoint is not told of itself.
+    Own,
 }
 
 impl Disposition {
@@ -141,6 +207,8 @@ impl Disposition {
             Disposition::Send => "",
             Disposition::Digest => "level plan waits for the digest",
             Disposition::Muted => "level note is never sent",
+            Disposition::Own => "an endpoint is not told of itself",
+            Disposition::Covered => "a blind source is told once, not for each sign",
         }
     }
 }
@@ -157,6 +225,16 @@ pub enum RouteError {
     /// The route names no receiver.
     #[error("[route] receiver = {name:?} is unknown; accepted: {known}")]
     Unknown {
+        /// As written.
+        name: String,
+        /// All names.
+        known: String,
+    },
+    /// A receiver's fallback is no receiver.
+    #[error("[[receivers]] {receiver:?}: fallback = {name:?} is unknown; accepted: {known}")]
+    UnknownFallback {
+        /// Name of the receiver.
+        receiver: String,
         /// As written.
         name: String,
         /// All names.
@@ -185,6 +263,7 @@ fn list(receivers: &[Receiver]) -> String {
 fn default_receiver(desktop: bool) -> Receiver {
     Receiver {
         name: DEFAULT_RECEIVER.to_owned(),
+        fallback: None,
         webhook_configs: Vec::new(),
         slack_configs: Vec::new(),
         desktop_configs: if desktop {

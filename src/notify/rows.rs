@@ -28,7 +28,7 @@ pub(crate) fn notice_row(notice: &Notice) -> NoticeRow {
         state: match notice.disposition {
             Disposition::Send => NoticeState::Pending,
             Disposition::Digest => NoticeState::Digest,
-            Disposition::Muted => NoticeState::Muted,
+            Disposition::Muted | Disposition::Covered | Disposition::Own => NoticeState::Muted,
         },
         reason: notice.disposition.reason().to_owned(),
         at: notice.at,

@@ -1,6 +1,7 @@
 //! Outbox, state and workers together, against fake receivers.
 
 mod random;
+mod storms;
 
 use std::path::Path;
 use std::time::Duration;

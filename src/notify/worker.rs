@@ -4,6 +4,7 @@
 //! message; the attempt is on disk before it is made and after it ended; the stop token ends a
 //! wait for an answer, never a write.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -19,6 +20,8 @@ use crate::state::{AttemptEnd, EndpointRow, MessageRow, State, StateError};
 
 /// Messages sent in one call, so that its caller gets to look at other things.
 const MAX_PER_CALL: usize = 100;
+/// Messages of different groups that are looked up at once.
+const AT_ONCE: u32 = 16;
 
 /// Sends the messages of one endpoint. The daemon drives each in its own task.
 #[derive(Debug, Clone)]
@@ -59,8 +62,7 @@ impl Worker {
     ) -> Vec<Worker> {
         let http = Http::new(clock.clone(), policy.timeout);
         routing
-            .endpoints
-            .iter()
+            .all()
             .map(|endpoint| Worker {
                 state: state.clone(),
                 clock: clock.clone(),
@@ -99,13 +101,28 @@ impl Worker {
             }
             return Ok(sent);
         }
+        let mut waiting = VecDeque::new();
         for _ in 0..MAX_PER_CALL {
             if self.stop.is_cancelled() {
                 break;
             }
-            let due = self.state.due_messages(self.name(), now, clamp, 1).await?;
-            let Some(message) = due.first() else { break };
-            let goes_on = self.attempt(message, &mut standing, &mut sent).await?;
+            let now = self.clock.now();
+            if waiting.is_empty() {
+                let due = self.state.due_messages(self.name(), now, clamp, AT_ONCE);
+                waiting.extend(due.await?);
+            }
+            let Some(message) = waiting.pop_front() else {
+                break;
+            };
+            if let Some(pace) = self.endpoint.pace() {
+                let next = pace.next(standing.paced_until, now);
+                if next > now {
+                    sent.next_due = Some((next, "pace of the endpoint"));
+                    return Ok(sent);
+                }
+                standing.paced_until = pace.after(standing.paced_until, now);
+            }
+            let goes_on = self.attempt(&message, &mut standing, &mut sent).await?;
             if !goes_on {
                 break;
             }
@@ -201,6 +218,7 @@ impl Worker {
             Verdict::Delivered => {
                 *standing = EndpointRow {
                     last_success_at: Some(at),
+                    paced_until: standing.paced_until,
                     ..EndpointRow::new(self.name())
                 };
                 self.state.mark_delivered(&end, standing).await?;

@@ -85,6 +85,29 @@ impl Alert {
             .unwrap_or_else(|_| Level::from_severity(self.labels.get("severity")))
     }
 
+    /// Moves how long it has lasted by milliseconds, with a wall clock that stepped. When it began
+    /// to fire stays: that is its name.
+    pub fn shift(&mut self, step: i64) {
+        match &mut self.state {
+            AlertState::Pending { active_at } => *active_at = active_at.shifted(step),
+            AlertState::Firing {
+                active_at,
+                fired_at: _,
+                kept_since,
+                blind_since,
+            } => {
+                *active_at = active_at.shifted(step);
+                for time in kept_since.iter_mut().chain(blind_since) {
+                    *time = time.shifted(step);
+                }
+            }
+            AlertState::Resolved {
+                fired_at: _,
+                resolved_at,
+            } => *resolved_at = resolved_at.shifted(step),
+        }
+    }
+
     /// True while it fires, kept and blind ones included.
     pub fn is_firing(&self) -> bool {
         matches!(self.state, AlertState::Firing { .. })

@@ -149,6 +149,21 @@ impl Group {
         self.rules.iter().flat_map(Rule::alerts)
     }
 
+    /// Moves what it remembers by milliseconds, with a wall clock that stepped.
+    pub fn shift(&mut self, step: i64) {
+        self.next = None;
+        if let Some((at, _)) = &mut self.last {
+            *at = at.shifted(step);
+        }
+        for rule in &mut self.rules {
+            for instance in std::mem::take(&mut rule.alerts).into_values() {
+                let mut instance = instance;
+                instance.alert.shift(step);
+                rule.alerts.insert(instance.alert.labels.clone(), instance);
+            }
+        }
+    }
+
     /// The slot at which it runs next, and why then. The first one is the first slot after the
     /// first call; slots lie at a fixed offset that file and name determine.
     pub fn next_due(&mut self, now: Timestamp) -> (Timestamp, &'static str) {

@@ -78,6 +78,44 @@ impl State {
         ))
     }
 
+    /// How all endpoints stand that were ever tried, by name.
+    pub async fn endpoints(&self) -> Result<Vec<EndpointRow>, StateError> {
+        let names: Vec<String> = sqlx::query_scalar("SELECT name FROM endpoint ORDER BY name")
+            .fetch_all(self.readers())
+            .await
+            .map_err(|e| StateError::sql("read the endpoints", e))?;
+        let mut rows = Vec::new();
+        for name in names {
+            rows.push(self.endpoint(&name).await?);
+        }
+        Ok(rows)
+    }
+
+    /// Moves every wait by milliseconds, with a wall clock that stepped: of endpoints, of
+    /// messages, between messages of a group.
+    pub async fn shift_waits(&self, step: i64) -> Result<(), StateError> {
+        self.write(step, |step, conn| {
+            Box::pin(async move {
+                for sql in [
+                    "UPDATE endpoint SET hold_until = hold_until + $1,
+                         paced_until = paced_until + $1, failing_since = failing_since + $1,
+                         refused_since = refused_since + $1",
+                    "UPDATE message SET next_attempt_at = next_attempt_at + $1,
+                         created_at = created_at + $1 WHERE state = 'pending'",
+                    "UPDATE message_group SET last_message_at = last_message_at + $1",
+                ] {
+                    sqlx::query(sql)
+                        .bind(*step)
+                        .execute(&mut *conn)
+                        .await
+                        .map_err(|e| StateError::sql("move the waits with the clock", e))?;
+                }
+                Ok(())
+            })
+        })
+        .await
+    }
+
     /// Forgets that an endpoint was disabled, e.g. after its address was changed.
     pub async fn enable_endpoint(&self, name: &str) -> Result<(), StateError> {
         self.write(name.to_owned(), |name, conn| {

@@ -105,6 +105,17 @@ pub struct MessageRow {
     pub last_error: String,
 }
 
+/// Messages to one endpoint that were given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadRow {
+    /// Their endpoint.
+    pub endpoint: String,
+    /// How many.
+    pub messages: i64,
+    /// Why the last of them was given up.
+    pub last_error: String,
+}
+
 /// What was last said about a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupRow {
@@ -231,6 +242,64 @@ impl State {
             .await
             .and_then(|rows| rows.iter().map(read).collect())
             .map_err(|e| StateError::sql("read the messages", e))
+    }
+
+    /// Messages that were given up after `since`, by endpoint.
+    pub async fn recently_dead(&self, since: Timestamp) -> Result<Vec<DeadRow>, StateError> {
+        // With MAX alone SQLite takes the other columns from the row that holds it.
+        let rows: Vec<(String, i64, String, i64)> = sqlx::query_as(
+            "SELECT endpoint, COUNT(*), last_error, MAX(finished_at) FROM message
+             WHERE state = 'dead' AND finished_at > $1 GROUP BY endpoint ORDER BY endpoint",
+        )
+        .bind(since.millis())
+        .fetch_all(self.readers())
+        .await
+        .map_err(|e| StateError::sql("read who lost messages", e))?;
+        Ok(rows
+            .into_iter()
+            .map(|(endpoint, messages, last_error, _)| DeadRow {
+                endpoint,
+                messages,
+                last_error,
+            })
+            .collect())
+    }
+
+    /// The newest `limit` messages that wait or were given up, oldest first.
+    pub async fn undelivered(&self, limit: u32) -> Result<Vec<MessageRow>, StateError> {
+        let mut rows: Vec<MessageRow> = sqlx::query(
+            "SELECT * FROM message WHERE state IN ('pending', 'dead') ORDER BY seq DESC LIMIT $1",
+        )
+        .bind(i64::from(limit))
+        .fetch_all(self.readers())
+        .await
+        .and_then(|rows| rows.iter().map(read).collect())
+        .map_err(|e| StateError::sql("read the undelivered messages", e))?;
+        rows.reverse();
+        Ok(rows)
+    }
+
+    /// Lets a message that was given up be sent again under its id; false when it was not.
+    pub async fn retry(&self, id: &str, at: Timestamp) -> Result<bool, StateError> {
+        self.write((id.to_owned(), at), |(id, at), conn| {
+            Box::pin(async move {
+                let endpoint: Option<String> = sqlx::query_scalar(
+                    "UPDATE message SET state = 'pending', finished_at = NULL, next_attempt_at = $2
+                     WHERE id = $1 AND state = 'dead' RETURNING endpoint",
+                )
+                .bind(id)
+                .bind(at.millis())
+                .fetch_optional(&mut *conn)
+                .await
+                .map_err(|e| StateError::sql("retry a message", e))?;
+                let Some(endpoint) = endpoint else {
+                    return Ok(false);
+                };
+                books::add(conn, &endpoint, books::Delta::dead(-1)).await?;
+                Ok(true)
+            })
+        })
+        .await
     }
 
     /// Endpoints that have messages waiting.

@@ -43,7 +43,7 @@ pub use ballast::BALLAST_BYTES;
 pub use books::Book;
 pub use endpoints::EndpointRow;
 pub use error::StateError;
-pub use messages::{GroupRow, MessageRow, MessageState, NewMessage, SilentFold};
+pub use messages::{DeadRow, GroupRow, MessageRow, MessageState, NewMessage, SilentFold};
 pub use notices::{NoticeRow, NoticeState};
 pub use open::{MIN_SQLITE, migrations};
 pub use silences::{AckRow, SilenceRow};

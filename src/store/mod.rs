@@ -166,6 +166,17 @@ impl Store {
         }
     }
 
+    /// Moves samples up to `until` by `step` milliseconds, with a wall clock that stepped then.
+    pub fn shift(&self, until: Timestamp, step: i64) {
+        let mut guard = self.write();
+        let inner = &mut *guard;
+        inner.index.retain(|_, stored| {
+            stored.shift(until, step);
+            true
+        });
+        inner.bytes = inner.index.iter().map(Stored::bytes).sum();
+    }
+
     /// Drops samples that no window reaches any more and series without samples.
     pub fn prune(&self, now: Timestamp) {
         let mut guard = self.write();

@@ -136,6 +136,36 @@ impl Stored {
         }
     }
 
+    /// Moves samples up to `until` by `step` milliseconds. Where those that came after meet them,
+    /// the moved ones stay.
+    pub(crate) fn shift(&mut self, until: Timestamp, step: i64) {
+        let moved = |t: Timestamp| if t <= until { t.shifted(step) } else { t };
+        let mut floats = Packed::default();
+        for sample in self.floats.iter() {
+            let sample = Sample {
+                t: moved(sample.t),
+                ..sample
+            };
+            if floats.last().is_none_or(|last| last.t < sample.t) {
+                floats.push(sample);
+            }
+        }
+        self.floats = floats;
+        if let Some(histograms) = &mut self.histograms {
+            let mut newest = None;
+            for (t, _) in &mut histograms.all {
+                *t = moved(*t);
+            }
+            histograms.all.retain(|(t, _)| {
+                let rises = newest.is_none_or(|n| n < *t);
+                if rises {
+                    newest = Some(*t);
+                }
+                rises
+            });
+        }
+    }
+
     /// Gives back room that is not needed.
     pub(crate) fn shrink(&mut self) {
         self.floats.shrink();

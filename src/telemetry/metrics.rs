@@ -264,6 +264,12 @@ pub struct Metrics {
     pub outbox_length: Gauge,
     /// Age of the oldest message that waits.
     pub outbox_oldest_seconds: Gauge,
+    /// Panics by task; each task was started again.
+    pub task_panics_total: Counters<1>,
+    /// Times the wall clock stepped, or the machine slept, by which.
+    pub clock_jumps_total: Counters<1>,
+    /// Heartbeats told, by outcome: ok, failed.
+    pub heartbeats_total: Counters<1>,
     /// 1 while the disk of the state has no room left.
     pub state_short_of_room: Gauge,
     /// Evaluations that a full disk keeps from being written.
@@ -363,6 +369,21 @@ impl Metrics {
             outbox_oldest_seconds: r.gauge(
                 "loadline_outbox_oldest_seconds",
                 "Age of the oldest message that waits.",
+            ),
+            task_panics_total: r.counters(
+                "loadline_task_panics_total",
+                &["task"],
+                "Panics; each task was started again.",
+            ),
+            clock_jumps_total: r.counters(
+                "loadline_clock_jumps_total",
+                &["kind"],
+                "Times the wall clock stepped or the process stood still; kind is step or pause.",
+            ),
+            heartbeats_total: r.counters(
+                "loadline_heartbeats_total",
+                &["outcome"],
+                "Heartbeats told; outcome is ok or failed.",
             ),
             state_short_of_room: r.gauge(
                 "loadline_state_short_of_room",

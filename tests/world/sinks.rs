@@ -63,11 +63,24 @@ struct State {
     received: Vec<Received>,
     next: VecDeque<Answer>,
     usual: Answer,
+    decide: Option<Decide>,
 }
+
+/// Chooses an answer; requests are then not kept.
+type Decide = Box<dyn FnMut(&Received) -> Answer + Send>;
 
 impl Sink {
     /// Listens on a port of the system's choice and answers 200.
     pub(crate) fn start() -> Self {
+        Self::listen(None)
+    }
+
+    /// Answers every request as `decide` says and keeps none.
+    pub(crate) fn deciding(decide: impl FnMut(&Received) -> Answer + Send + 'static) -> Self {
+        Self::listen(Some(Box::new(decide)))
+    }
+
+    fn listen(decide: Option<Decide>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
         let address = listener
             .local_addr()
@@ -77,6 +90,7 @@ impl Sink {
                 received: Vec::new(),
                 next: VecDeque::new(),
                 usual: Answer::Status(200),
+                decide,
             }),
             changed: Condvar::new(),
             stopped: AtomicBool::new(false),
@@ -184,10 +198,14 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
     while let Some(request) = read_request(&mut reader)? {
         let answer = {
             let mut state = shared.lock();
-            state.received.push(request);
-            shared.changed.notify_all();
-            let usual = state.usual.clone();
-            state.next.pop_front().unwrap_or(usual)
+            if let Some(decide) = &mut state.decide {
+                decide(&request)
+            } else {
+                state.received.push(request);
+                shared.changed.notify_all();
+                let usual = state.usual.clone();
+                state.next.pop_front().unwrap_or(usual)
+            }
         };
         match answer {
             Answer::Status(status) => {

@@ -201,13 +201,18 @@ fn a_peak_between_two_messages_is_told_and_a_blink_is_not() {
 
     let mut blind = sign(Level::Act);
     blind.blind = true;
-    desk.event(50, Event::Blind, &blind);
-    desk.event(60, Event::Seen, &sign(Level::Act));
+    for (event, instance) in [
+        (Event::Blind, blind.clone()),
+        (Event::Seen, sign(Level::Act)),
+        (Event::Blind, blind),
+    ] {
+        // The source is told, once.
+        let notices = desk.event(50, event, &instance);
+        assert_eq!(notices[0].disposition, Disposition::Covered);
+        assert!(notices[0].disposition.reason().contains("source"));
+    }
     assert_eq!(desk.flush(1000), [""; 0]);
-    assert!(desk.pending.is_empty(), "folded with a reason");
-    desk.event(1010, Event::Blind, &blind);
-    assert_eq!(desk.flush(1040), ["changed: sight act db1:5432"]);
-    assert_eq!(desk.flush(1041), [""; 0]);
+    assert!(desk.pending.is_empty());
 }
 
 #[test]

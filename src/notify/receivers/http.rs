@@ -39,7 +39,7 @@ impl Http {
     }
 
     /// Posts a body to a secret address.
-    pub(super) async fn post(
+    pub(in crate::notify) async fn post(
         &self,
         address: SecretSource<'_>,
         content_type: &str,

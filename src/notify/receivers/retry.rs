@@ -125,8 +125,14 @@ pub fn verdict(outcome: &Outcome) -> Verdict {
 pub struct RetryPolicy {
     /// Longest first wait.
     pub base: Duration,
-    /// Longest wait of all.
+    /// Longest wait of one that does not let us in.
     pub cap: Duration,
+    /// Failures in a row after which only a probe is sent now and then.
+    pub breaker_after: i64,
+    /// Wait before the first probe; doubled for each further one.
+    pub probe_first: Duration,
+    /// Longest wait between probes.
+    pub probe_most: Duration,
     /// More than this is not waited even when asked to.
     pub retry_after_cap: Duration,
     /// How long an endpoint that does not let us in is tried.
@@ -144,6 +150,9 @@ impl Default for RetryPolicy {
         Self {
             base: Duration::from_secs(1),
             cap: Duration::from_secs(300),
+            breaker_after: 5,
+            probe_first: Duration::from_secs(15),
+            probe_most: Duration::from_secs(60),
             retry_after_cap: Duration::from_secs(3600),
             refused_for: Duration::from_secs(3600),
             max_age: Duration::from_secs(72 * 3600),
@@ -154,13 +163,25 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// The wait after the `failures`-th failure in a row (from 1): a random share (`jitter`, 0 to
-    /// 1) of `base` doubled each time and at most `cap`; never less than `floor`.
+    /// The wait after the `failures`-th failure in a row (from 1), never less than `floor`: a
+    /// random share (`jitter`, from 0 to 1) of `base` doubled each time; from `breaker_after`
+    /// failures on three quarters to all of the wait for a probe, so that an outage costs few
+    /// attempts and its end is soon seen.
     pub fn wait(&self, failures: i64, jitter: f64, floor: Option<Duration>) -> Duration {
-        let doublings = u32::try_from(failures.saturating_sub(1).clamp(0, 30)).unwrap_or(30);
-        let longest = self.base.saturating_mul(1 << doublings).min(self.cap);
-        let floor = floor.unwrap_or(Duration::ZERO).min(self.retry_after_cap);
-        longest.mul_f64(jitter.clamp(0.0, 1.0)).max(floor)
+        let doubled = |wait: Duration, times: i64| {
+            wait.saturating_mul(1 << u32::try_from(times.clamp(0, 30)).unwrap_or(30))
+        };
+        let jitter = jitter.clamp(0.0, 1.0);
+        let wait = if failures < self.breaker_after {
+            doubled(self.base, failures.saturating_sub(1)).mul_f64(jitter)
+        } else {
+            let probe = doubled(
+                self.probe_first,
+                failures.saturating_sub(self.breaker_after),
+            );
+            probe.min(self.probe_most).mul_f64(0.75 + jitter / 4.0)
+        };
+        wait.max(floor.unwrap_or(Duration::ZERO).min(self.retry_after_cap))
     }
 
     /// The wait between tries of an endpoint that does not let us in: half of `cap` to `cap`.
@@ -170,7 +191,7 @@ impl RetryPolicy {
 
     /// No wait is longer; a stored time further ahead was written before the clock stepped back.
     pub fn longest_wait(&self) -> Duration {
-        self.cap.max(self.retry_after_cap)
+        self.cap.max(self.probe_most).max(self.retry_after_cap)
     }
 }
 
@@ -256,6 +277,24 @@ mod tests {
     }
 
     #[test]
+    fn an_hour_without_a_receiver_costs_few_attempts() {
+        let policy = RetryPolicy::default();
+        for jitter in [0.0, 0.5, 1.0] {
+            let (mut at, mut attempts) = (Duration::ZERO, 0);
+            while at < Duration::from_secs(3600) {
+                attempts += 1;
+                let wait = policy.wait(attempts, jitter, None);
+                assert!(
+                    wait <= Duration::from_secs(60),
+                    "its end is seen within a minute"
+                );
+                at += wait.max(Duration::from_millis(1));
+            }
+            assert!(attempts <= 90, "{attempts} attempts with jitter {jitter}");
+        }
+    }
+
+    #[test]
     fn waits_grow_to_the_cap_and_respect_the_floor() {
         let policy = RetryPolicy::default();
         let ms = |failures, jitter, floor: Option<u64>| {
@@ -267,9 +306,12 @@ mod tests {
         assert_eq!(ms(1, 0.0, None), 0);
         assert_eq!(ms(4, 1.0, None), 8000);
         assert_eq!(ms(4, 0.5, None), 4000);
-        assert_eq!(ms(9, 1.0, None), 256_000);
-        assert_eq!(ms(10, 1.0, None), 300_000);
-        assert_eq!(ms(i64::MAX, 1.0, None), 300_000);
+        assert_eq!(ms(5, 1.0, None), 15_000);
+        assert_eq!(ms(5, 0.0, None), 11_250);
+        assert_eq!(ms(6, 1.0, None), 30_000);
+        assert_eq!(ms(7, 1.0, None), 60_000);
+        assert_eq!(ms(i64::MAX, 1.0, None), 60_000);
+        assert_eq!(ms(i64::MAX, 0.0, None), 45_000);
         assert_eq!(ms(1, 0.0, Some(30)), 30_000);
         assert_eq!(ms(1, 0.0, Some(1_000_000_000)), 3_600_000);
         assert_eq!(policy.slow_wait(0.0).as_secs(), 150);
