@@ -1,6 +1,8 @@
 //! Label matchers with Prometheus's meaning of regular expressions.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use regex::Regex;
 
@@ -28,21 +30,47 @@ pub struct Matcher {
     pub op: MatchOp,
     /// Text or RE2 pattern, as written.
     pub value: String,
-    regex: Option<Regex>,
+    pattern: Option<Pattern>,
+}
+
+/// A compiled pattern.
+#[derive(Debug, Clone)]
+enum Pattern {
+    /// Plain texts with `|` between them: one of these, whole.
+    OneOf(Arc<BTreeSet<String>>),
+    Regex(Regex),
+}
+
+impl Pattern {
+    fn compile(pattern: &str) -> Result<Self, String> {
+        let is_plain = |c: char| !r"\.+*?()[]{}^$".contains(c);
+        if pattern.chars().all(is_plain) {
+            let texts = pattern.split('|').map(str::to_owned).collect();
+            return Ok(Pattern::OneOf(Arc::new(texts)));
+        }
+        compile(pattern).map(Pattern::Regex)
+    }
+
+    fn matches(&self, value: &str) -> bool {
+        match self {
+            Pattern::OneOf(texts) => texts.contains(value),
+            Pattern::Regex(regex) => regex.is_match(value),
+        }
+    }
 }
 
 impl Matcher {
     /// Compiles a matcher; the error says what is wrong with the pattern.
     pub fn new(name: &str, op: MatchOp, value: &str) -> Result<Self, String> {
-        let regex = match op {
+        let pattern = match op {
             MatchOp::Equal | MatchOp::NotEqual => None,
-            MatchOp::Regex | MatchOp::NotRegex => Some(compile(value)?),
+            MatchOp::Regex | MatchOp::NotRegex => Some(Pattern::compile(value)?),
         };
         Ok(Self {
             name: name.to_owned(),
             op,
             value: value.to_owned(),
-            regex,
+            pattern,
         })
     }
 
@@ -52,7 +80,7 @@ impl Matcher {
             name: name.to_owned(),
             op: MatchOp::Equal,
             value: value.to_owned(),
-            regex: None,
+            pattern: None,
         }
     }
 
@@ -61,8 +89,8 @@ impl Matcher {
         match self.op {
             MatchOp::Equal => value == self.value,
             MatchOp::NotEqual => value != self.value,
-            MatchOp::Regex => self.regex.as_ref().is_some_and(|r| r.is_match(value)),
-            MatchOp::NotRegex => !self.regex.as_ref().is_some_and(|r| r.is_match(value)),
+            MatchOp::Regex => self.pattern.as_ref().is_some_and(|p| p.matches(value)),
+            MatchOp::NotRegex => !self.pattern.as_ref().is_some_and(|p| p.matches(value)),
         }
     }
 
@@ -83,7 +111,17 @@ pub fn compile_unanchored(pattern: &str) -> Result<Regex, String> {
     build(pattern, &re2_to_rust(pattern))
 }
 
+/// Longest pattern in bytes; a list of plain texts may be longer.
+const MAX_PATTERN: usize = 64 << 10;
+
 fn build(pattern: &str, translated: &str) -> Result<Regex, String> {
+    if pattern.len() > MAX_PATTERN {
+        return Err(format!(
+            "regular expression of {} bytes is over the limit of {MAX_PATTERN}",
+            pattern.len()
+        ));
+    }
+    repeats(pattern).map_err(|e| format!("invalid regular expression {pattern:?}: {e}"))?;
     regex::RegexBuilder::new(translated)
         .size_limit(1 << 20)
         .nest_limit(100)
@@ -102,6 +140,125 @@ fn last_line(text: &str) -> String {
         .unwrap_or_default()
         .trim_start_matches("error: ")
         .to_owned()
+}
+
+/// Most repetitions of anything, those of what contains it multiplied in.
+const MAX_REPEAT: u32 = 1000;
+
+/// Refuses what RE2 refuses of repetitions: more than [`MAX_REPEAT`], and one right after another.
+fn repeats(pattern: &str) -> Result<(), String> {
+    let mut rest = pattern;
+    // The greatest repetition inside of each open group, and of the last thing read.
+    let mut open: Vec<u32> = Vec::new();
+    let (mut most, mut last) = (1, 1);
+    let mut repeated = false;
+    while let Some(c) = rest.chars().next() {
+        let here = rest;
+        rest = &rest[c.len_utf8()..];
+        let times = match c {
+            '\\' => {
+                if let Some(quoted) = rest.strip_prefix('Q') {
+                    rest = quoted.split_once("\\E").map_or("", |(_, after)| after);
+                } else {
+                    rest = rest.chars().next().map_or("", |c| &rest[c.len_utf8()..]);
+                }
+                (last, repeated) = (1, false);
+                continue;
+            }
+            '[' => {
+                rest = after_class(rest);
+                (last, repeated) = (1, false);
+                continue;
+            }
+            '(' => {
+                open.push(most);
+                most = 1;
+                // `(?` is no repetition.
+                rest = rest.strip_prefix('?').unwrap_or(rest);
+                (last, repeated) = (1, false);
+                continue;
+            }
+            ')' => {
+                (last, repeated) = (most, false);
+                most = most.max(open.pop().unwrap_or(1));
+                continue;
+            }
+            '*' | '+' | '?' => 1,
+            '{' => match counted(rest) {
+                Some((times, after)) => {
+                    rest = after;
+                    times
+                }
+                None => {
+                    (last, repeated) = (1, false);
+                    continue;
+                }
+            },
+            _ => {
+                (last, repeated) = (1, false);
+                continue;
+            }
+        };
+        rest = rest.strip_prefix('?').unwrap_or(rest);
+        let operator = &here[..here.len() - rest.len()];
+        if repeated {
+            return Err(format!("invalid nested repetition operator: {operator:?}"));
+        }
+        repeated = true;
+        last *= times.max(1);
+        if times > MAX_REPEAT || last > MAX_REPEAT {
+            return Err(format!(
+                "invalid repeat count: {operator:?} goes over {MAX_REPEAT} repetitions"
+            ));
+        }
+        most = most.max(last);
+    }
+    Ok(())
+}
+
+/// Within how many bytes the brace of a repetition must close.
+const COUNT_LENGTH: usize = 64;
+
+/// The count of `3}`, `3,}` or `3,5}`, and what follows; `None` when the brace before it is plain
+/// text.
+fn counted(text: &str) -> Option<(u32, &str)> {
+    let end = text.bytes().take(COUNT_LENGTH).position(|b| b == b'}')?;
+    let (inside, after) = (&text[..end], &text[end + 1..]);
+    let (least, most) = inside.split_once(',').unwrap_or((inside, ""));
+    let digits = |t: &str| t.bytes().all(|b| b.is_ascii_digit());
+    if least.is_empty() || !digits(least) || !digits(most) {
+        return None;
+    }
+    let number = |t: &str| {
+        t.parse::<u32>()
+            .map_or(u32::from(u16::MAX), |n| n.min(65_535))
+    };
+    let count = if most.is_empty() {
+        number(least)
+    } else {
+        number(most).max(number(least))
+    };
+    Some((count, after))
+}
+
+/// What follows a class whose opening bracket was just read.
+fn after_class(text: &str) -> &str {
+    let mut rest = text.strip_prefix('^').unwrap_or(text);
+    // A bracket at the start is plain.
+    rest = rest.strip_prefix(']').unwrap_or(rest);
+    while let Some(c) = rest.chars().next() {
+        let next = &rest[c.len_utf8()..];
+        rest = match c {
+            ']' => return next,
+            '\\' => next.chars().next().map_or("", |c| &next[c.len_utf8()..]),
+            '[' if next.starts_with(':') => match next.split_once(":]") {
+                Some((_, after)) => after,
+                None => next,
+            },
+            _ => next,
+        };
+    }
+    rest
 }
 
 /// Rewrites what the two dialects read differently; everything else passes unchanged.
@@ -126,19 +283,21 @@ fn re2_to_rust(pattern: &str) -> String {
                     out.push_str(&regex::escape(&literal));
                 }
                 Some('d') => out.push_str(if in_class { "0-9" } else { "[0-9]" }),
-                Some('D') if !in_class => out.push_str("[^0-9]"),
+                Some('D') => out.push_str("[^0-9]"),
                 Some('w') => out.push_str(if in_class {
                     "0-9A-Za-z_"
                 } else {
                     "[0-9A-Za-z_]"
                 }),
-                Some('W') if !in_class => out.push_str("[^0-9A-Za-z_]"),
+                Some('W') => out.push_str("[^0-9A-Za-z_]"),
                 Some('s') => out.push_str(if in_class {
                     r"\t\n\f\r "
                 } else {
                     r"[\t\n\f\r ]"
                 }),
-                Some('S') if !in_class => out.push_str(r"[^\t\n\f\r ]"),
+                Some('S') => out.push_str(r"[^\t\n\f\r ]"),
+                // Plain in RE2, the edges of a word in Rust.
+                Some(c @ ('<' | '>')) => out.push(c),
                 Some('b') if !in_class => out.push_str(r"(?-u:\b)"),
                 Some('C') if !in_class => out.push('.'),
                 Some(other) => {
@@ -162,6 +321,10 @@ fn re2_to_rust(pattern: &str) -> String {
                     chars.next();
                     out.push('^');
                 }
+            }
+            '{' if !in_class => {
+                let rest: String = chars.clone().take(COUNT_LENGTH).collect();
+                out.push_str(if counted(&rest).is_some() { "{" } else { r"\{" });
             }
             ']' if in_class && at_start => out.push_str(r"\]"),
             ']' if in_class && out.ends_with(':') && out.contains("[:") => {
@@ -247,8 +410,52 @@ mod tests {
             ("", "", true),
             (".*", "", true),
             (".+", "", false),
+            ("a{,2}", "a{,2}", true),
+            ("{x}", "{x}", true),
+            ("a{2}", "aa", true),
+            (r"\<a\>", "<a>", true),
+            (r"[\D]+", "ab", true),
+            (r"[x\W]+", "x-", true),
+            ("(a{10}){100}", &"a".repeat(1000), true),
+            ("(?i)A|b", "B", true),
+            ("|a", "", true),
+            ("x|y", "x|y", false),
         ] {
             assert_eq!(is_match(pattern, value), want, "{pattern} on {value:?}");
+        }
+    }
+
+    #[test]
+    fn repetitions_are_bounded_as_in_re2() {
+        for (pattern, want) in [
+            ("a{1001}", "repeat count"),
+            ("a{2,1001}", "repeat count"),
+            ("a{99999999999999999999}", "repeat count"),
+            ("(a{100}){11}", "repeat count"),
+            ("((a{10}b){10}c){11}", "repeat count"),
+            ("(?:a{1000}){2}", "repeat count"),
+            ("a**", "nested repetition"),
+            ("a++", "nested repetition"),
+            ("a{2}{3}", "nested repetition"),
+            ("a*?*", "nested repetition"),
+        ] {
+            let err = Matcher::new("l", MatchOp::Regex, pattern).unwrap_err();
+            assert!(err.contains(want), "{pattern}: {err}");
+        }
+        for pattern in [
+            "(a{1000}b{1000})",
+            "(a*)*",
+            r"\Qa**\E",
+            "[*+]{2}",
+            "[]*]+",
+            "[[:alpha:]*]*",
+            r"\*\*",
+            "(?:a)?",
+        ] {
+            assert!(
+                Matcher::new("l", MatchOp::Regex, pattern).is_ok(),
+                "{pattern}"
+            );
         }
     }
 

@@ -11,6 +11,7 @@ use crate::model::{
 };
 
 use super::ast::{Expr, ValueType};
+use super::eval::budget::weight_of;
 use super::eval::value::{Element, Point, SeriesPoints, without_metadata};
 use super::eval::{Eval, Evaluation, Times};
 use super::needs::LOOKBACK;
@@ -26,8 +27,12 @@ pub struct EngineOptions {
     pub lookback: Duration,
     /// Step of a subquery that names none.
     pub default_step: Duration,
-    /// Most samples that a query may look at.
+    /// Most samples that a query may hold in memory at once; histograms and texts count by their
+    /// size.
     pub max_samples: usize,
+    /// Most samples that a query may look at, whether held or looked at before. Unlike
+    /// `deadline`, it bites at the same place on every machine.
+    pub max_work: usize,
     /// Most steps of a range query.
     pub max_points: usize,
     /// Most expressions kept parsed.
@@ -49,7 +54,8 @@ impl Default for EngineOptions {
         EngineOptions {
             lookback: LOOKBACK,
             default_step: Duration::from_secs(60),
-            max_samples: 50_000_000,
+            max_samples: 5_000_000,
+            max_work: usize::MAX,
             max_points: 11_000,
             max_parsed: 20_000,
             deadline: None,
@@ -66,6 +72,7 @@ impl fmt::Debug for EngineOptions {
             .field("lookback", &self.lookback)
             .field("default_step", &self.default_step)
             .field("max_samples", &self.max_samples)
+            .field("max_work", &self.max_work)
             .field("max_points", &self.max_points)
             .field("max_parsed", &self.max_parsed)
             .field("deadline", &self.deadline.is_some())
@@ -229,12 +236,18 @@ impl Engine {
         let mut rows = Rows::default();
         let mut t = start;
         while t <= end {
+            evaluation.work(1)?;
+            let held = evaluation.budget.held();
             if tree.value_type() == ValueType::Scalar {
                 let v = evaluation.scalar(&tree, t)?;
+                evaluation.budget.release(held);
+                evaluation.hold(2)?;
                 rows.add(t, Element::float(Labels::empty(), v));
             } else {
                 let vector = evaluation.vector(&tree, t)?;
-                evaluation.spend(vector.len())?;
+                // Of all that the step made, its result stays.
+                evaluation.budget.release(held);
+                evaluation.hold(weight_of(&vector))?;
                 for element in vector {
                     rows.add(t, element);
                 }

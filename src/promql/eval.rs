@@ -1,8 +1,8 @@
 //! Walks a tree at one time.
 //!
 //! What must stay true: samples are read from the source once per selector and query, before
-//! anything is computed; every sample looked at is paid for from the budget; a subquery evaluates
-//! its inner expression at most once per step.
+//! anything is computed; what is looked at and what is kept is paid for from the budget; a
+//! subquery evaluates its inner expression at most once per step.
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -20,6 +20,7 @@ use super::functions::Func;
 
 mod aggregate;
 mod binary;
+pub(crate) mod budget;
 mod call;
 pub(crate) mod group;
 mod hints;
@@ -32,6 +33,7 @@ mod smoothed;
 pub(crate) mod sum;
 pub(crate) mod value;
 
+use budget::Budget;
 use notes::Notes;
 use value::{Element, HistogramAt, METADATA, Point, Vector, Window, Windows, without_metadata};
 
@@ -52,9 +54,9 @@ pub(crate) struct Evaluation<'q> {
     loaded: Vec<Vec<Loaded>>,
     results: Vec<RefCell<Steps>>,
     pub(crate) notes: Notes<'q>,
-    spent: Cell<usize>,
-    checked_at: Cell<usize>,
-    late: Option<Box<dyn Fn() -> bool>>,
+    pub(crate) budget: Budget,
+    /// Where the node under evaluation stands, for errors that are of no node.
+    at: Cell<Span>,
     pub(crate) series_read: usize,
     /// The metric last said to be no counter, and where; every series of it would say the same.
     no_counter: RefCell<Option<(Span, String)>>,
@@ -85,9 +87,8 @@ impl<'q> Evaluation<'q> {
             loaded: Vec::new(),
             results: Vec::new(),
             notes: Notes::new(text),
-            spent: Cell::new(0),
-            checked_at: Cell::new(0),
-            late: options.deadline.as_ref().map(|start| start()),
+            budget: Budget::new(options),
+            at: Cell::default(),
             series_read: 0,
             no_counter: RefCell::default(),
         };
@@ -97,6 +98,7 @@ impl<'q> Evaluation<'q> {
 
     /// The instant vector of `expr` at `t`.
     pub(crate) fn vector(&self, expr: &Expr, t: i64) -> Eval<Vector> {
+        self.at.set(expr.span);
         match &expr.kind {
             ExprKind::Paren(e) => self.vector(e, t),
             ExprKind::Unary { negative, expr: e } => self.unary(*negative, e, t),
@@ -139,6 +141,7 @@ impl<'q> Evaluation<'q> {
 
     /// The samples of a range selector or subquery for the evaluation at `t`.
     pub(crate) fn windows(&self, expr: &Expr, t: i64) -> Eval<Windows<'_>> {
+        self.at.set(expr.span);
         let windows = match &expr.bare().kind {
             ExprKind::Range { selector, range } => self.selected(selector, range, t)?,
             ExprKind::Subquery(s) => self.subquery(s, t)?,
@@ -152,7 +155,7 @@ impl<'q> Evaluation<'q> {
             | ExprKind::Selector(_) => return Err(not_a("a range vector")),
         };
         for window in &windows.series {
-            self.spend(window.len())?;
+            self.work(window.floats.len() + 16 * window.histograms.len())?;
         }
         Ok(windows)
     }
@@ -190,7 +193,8 @@ impl<'q> Evaluation<'q> {
             };
             out.push((element, time));
         }
-        self.spend(out.len())?;
+        self.work(self.loaded[selector.id].len())?;
+        self.hold(2 * out.len())?;
         Ok(out)
     }
 
@@ -231,16 +235,17 @@ impl<'q> Evaluation<'q> {
         };
         let steps = usize::try_from(range / step).unwrap_or(usize::MAX);
         if steps > self.options.max_samples {
-            return Err(QueryError::Limit(format!(
-                "subquery of {steps} steps is over the limit of {} samples a query",
-                self.options.max_samples
-            )));
+            let limit = self.options.max_samples;
+            let text = format!("subquery of {steps} steps is over the limit of {limit} samples");
+            return Err(self.here(QueryError::Limit(text)));
         }
         let mut at = from.div_euclid(step).saturating_add(1).saturating_mul(step);
         let mut series: Vec<Window<'_>> = Vec::new();
         let mut groups = group::Groups::new(group::Key::All);
         while at <= to {
             let vector = self.step_of(subquery, at)?;
+            self.work(vector.len())?;
+            self.hold(budget::weight_of(&vector) / 2)?;
             for element in vector.iter() {
                 let (i, new) = groups.insert(&element.labels);
                 if new {
@@ -279,8 +284,12 @@ impl<'q> Evaluation<'q> {
         if let Some(vector) = known {
             return Ok(vector);
         }
-        self.spend(1)?;
+        self.work(1)?;
+        let held = self.budget.held();
         let vector = Arc::new(self.vector(&subquery.expr, at)?);
+        // Of all that the step made, its result stays.
+        self.budget.release(held);
+        self.hold(4 + budget::weight_of(&vector))?;
         self.results[subquery.id]
             .borrow_mut()
             .insert(at, vector.clone());
@@ -320,6 +329,7 @@ impl<'q> Evaluation<'q> {
     }
 
     fn unique(&self, vector: Vector) -> Eval<Vector> {
+        self.work(vector.len())?;
         if group::has_duplicates(vector.iter().map(|e| &e.labels)) {
             return Err(duplicates());
         }
@@ -359,26 +369,22 @@ impl<'q> Evaluation<'q> {
         }
     }
 
-    /// Pays for `samples` looked at; an error when the budget or the time is used up.
-    pub(crate) fn spend(&self, samples: usize) -> Eval<()> {
-        const CHECK_EVERY: usize = 4096;
-        let spent = self.spent.get().saturating_add(samples.max(1));
-        self.spent.set(spent);
-        if spent > self.options.max_samples {
-            return Err(QueryError::Limit(format!(
-                "query looks at more than the limit of {} samples",
-                self.options.max_samples
-            )));
+    /// Looks at `samples` more; an error when the time is used up.
+    pub(crate) fn work(&self, samples: usize) -> Eval<()> {
+        self.budget.work(samples).map_err(|e| self.here(e))
+    }
+
+    /// Keeps `samples` more in memory; an error when that is too many.
+    pub(crate) fn hold(&self, samples: usize) -> Eval<()> {
+        self.budget.hold(samples).map_err(|e| self.here(e))
+    }
+
+    /// Adds the place under evaluation to an error about a limit.
+    pub(crate) fn here(&self, error: QueryError) -> QueryError {
+        match error {
+            QueryError::Limit(text) => QueryError::Limit(self.notes.placed(self.at.get(), &text)),
+            other @ (QueryError::Parse(_) | QueryError::Execution(_)) => other,
         }
-        if spent - self.checked_at.get() >= CHECK_EVERY {
-            self.checked_at.set(spent);
-            if self.late.as_ref().is_some_and(|late| late()) {
-                return Err(QueryError::Limit(
-                    "query took longer than its deadline".to_owned(),
-                ));
-            }
-        }
-        Ok(())
     }
 
     /// Reads the selectors under `expr`, which is evaluated at times `start..=end`.
@@ -410,13 +416,13 @@ impl<'q> Evaluation<'q> {
                     _ => (start.saturating_sub(self.options.lookback_millis()), end),
                 };
                 let range = s.edges == Edges::Smoothed;
-                self.read(source, (s, &s.matchers), (from, end), (range, resets));
+                self.read(source, (s, &s.matchers), (from, end), (range, resets))?;
             }
             ExprKind::Range { selector, range } => {
                 let from = start.saturating_sub(self.positive(range)?);
                 let window = self.reach(selector.edges, from, end);
                 let selector = (selector, &selector.matchers[..]);
-                self.read(source, selector, window, (true, resets));
+                self.read(source, selector, window, (true, resets))?;
             }
             ExprKind::Subquery(s) => {
                 start = start.saturating_sub(self.positive(&s.range)?);
@@ -443,8 +449,7 @@ impl<'q> Evaluation<'q> {
             let to = self.reference(base, end)?.unwrap_or(end);
             let from = from.saturating_sub(self.options.lookback_millis());
             let matchers = info::matchers(&selector.matchers)?;
-            self.read(source, (selector, &matchers), (from, to), (false, false));
-            return Ok(());
+            return self.read(source, (selector, &matchers), (from, to), (false, false));
         }
         let resets = hints::told(expr).unwrap_or(resets);
         for child in expr.children() {
@@ -459,7 +464,8 @@ impl<'q> Evaluation<'q> {
         (selector, matchers): (&Selector, &[Matcher]),
         (from, to): (i64, i64),
         (range, resets): (bool, bool),
-    ) {
+    ) -> Eval<()> {
+        self.at.set(selector.span);
         let window = (Timestamp(from), Timestamp(to));
         let mut loaded: Vec<Loaded> = source
             .select(matchers, window.0, window.1)
@@ -517,7 +523,13 @@ impl<'q> Evaluation<'q> {
         while self.loaded.len() <= selector.id {
             self.loaded.push(Vec::new());
         }
+        for series in &loaded {
+            let histograms = series.histograms.iter().map(|(_, h)| budget::weight(h));
+            self.hold(2 + series.floats.len() + histograms.sum::<usize>())?;
+        }
+        self.work(loaded.len())?;
         self.loaded[selector.id] = loaded;
+        Ok(())
     }
 }
 

@@ -29,6 +29,9 @@ pub const MAX_NESTING: usize = 100;
 /// Most levels of the tree: a chain of operators is as deep as it is long.
 pub const MAX_DEPTH: usize = 250;
 
+/// Most regular expressions in the matchers of one query: each may take a megabyte once compiled.
+pub const MAX_REGEXES: usize = 100;
+
 /// Longest query text in bytes.
 pub const MAX_LENGTH: usize = 1 << 20;
 
@@ -101,6 +104,7 @@ pub fn parse_with(text: &str, options: ParseOptions) -> Result<Expr, ParseError>
         options,
         depth: 0,
         next_id: 0,
+        regexes: 0,
     };
     let expr = parser.whole().map_err(fault)?;
     check::types(&expr).map_err(|(span, message)| fault((span.start, message)))?;
@@ -129,6 +133,7 @@ struct Parser<'a> {
     options: ParseOptions,
     depth: usize,
     next_id: usize,
+    regexes: usize,
 }
 
 impl Parser<'_> {

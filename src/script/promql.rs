@@ -98,7 +98,7 @@ fn options() -> EngineOptions {
 
 fn released() -> EngineOptions {
     EngineOptions {
-        max_samples: 10_000_000,
+        max_work: 200_000_000,
         ..EngineOptions::default()
     }
 }

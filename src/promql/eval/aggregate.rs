@@ -61,7 +61,7 @@ impl Evaluation<'_> {
         vector: Vector,
         start: impl Fn(&Element) -> S,
     ) -> Eval<Vector> {
-        self.spend(vector.len())?;
+        self.work(vector.len())?;
         let key = key(a);
         let mut groups = Groups::new(key);
         let mut states: Vec<(S, bool)> = Vec::new();
@@ -97,7 +97,7 @@ impl Evaluation<'_> {
     /// Sums or means; floats and histograms do not mix.
     fn totals<T: Total>(&self, a: &Aggregate, t: i64, mean: bool) -> Eval<Vector> {
         let vector = self.vector(&a.expr, t)?;
-        self.spend(vector.len())?;
+        self.work(vector.len())?;
         let key = key(a);
         let mut groups = Groups::new(key);
         let mut states: Vec<GroupTotal<T>> = Vec::new();
@@ -239,7 +239,7 @@ impl Evaluation<'_> {
             .ok_or_else(|| not_a("count_values with a label"))?;
         check_name(label)?;
         let vector = self.vector(&a.expr, t)?;
-        self.spend(vector.len())?;
+        self.work(vector.len())?;
         let key = key(a);
         let mut groups = Groups::new(Key::All);
         let mut out: Vector = Vec::new();

@@ -26,7 +26,7 @@ impl Evaluation<'_> {
         }
         let left = self.vector(&b.left, t)?;
         let right = self.vector(&b.right, t)?;
-        self.spend(left.len() + right.len())?;
+        self.work(left.len() + right.len())?;
         match b.op {
             BinaryOp::And => Ok(and(left, &right, &b.matching, true)),
             BinaryOp::Unless => Ok(and(left, &right, &b.matching, false)),

@@ -85,6 +85,7 @@ impl Evaluation<'_> {
                 let mut vector = self.vector(arg(call, 0)?, t)?;
                 self.note_idle_sort(span);
                 vector.retain(|e| as_float(&e.point).is_some());
+                self.work(vector.len())?;
                 vector.sort_by(|a, b| by_value(a, b, descending));
                 Ok(vector)
             }
@@ -92,18 +93,21 @@ impl Evaluation<'_> {
                 let mut vector = self.vector(arg(call, 0)?, t)?;
                 self.note_idle_sort(span);
                 let names: Vec<&str> = call.args[1..].iter().map(text).collect::<Eval<_>>()?;
+                self.work(vector.len())?;
                 labels::sort(&mut vector, &names, descending);
                 Ok(vector)
             }
             Func::LabelReplace => {
                 let texts: Vec<&str> = call.args[1..].iter().map(text).collect::<Eval<_>>()?;
                 let vector = self.vector(arg(call, 0)?, t)?;
-                self.unique(labels::replace(vector, &texts)?)
+                self.unique(
+                    labels::replace(vector, &texts, &self.budget).map_err(|e| self.here(e))?,
+                )
             }
             Func::LabelJoin => {
                 let texts: Vec<&str> = call.args[1..].iter().map(text).collect::<Eval<_>>()?;
                 let vector = self.vector(arg(call, 0)?, t)?;
-                self.unique(labels::join(vector, &texts)?)
+                self.unique(labels::join(vector, &texts, &self.budget).map_err(|e| self.here(e))?)
             }
             Func::HistogramPart(part) => self.histogram_part(arg(call, 0)?, part, t),
             Func::HistogramQuantile => self.histogram_quantile(call, t),
@@ -129,6 +133,7 @@ impl Evaluation<'_> {
     /// Applies `f` to the floats; histograms are left out.
     fn map(&self, call: &Call, t: i64, f: impl Fn(f64) -> f64) -> Eval<Vector> {
         let mut vector = self.vector(arg(call, 0)?, t)?;
+        self.work(vector.len())?;
         vector.retain_mut(|e| match as_float(&e.point) {
             Some(v) => {
                 e.point = Point::Float(f(v));
@@ -208,7 +213,7 @@ fn absence(empty: bool, operand: &Expr) -> Vector {
     if !empty {
         return Vec::new();
     }
-    let labels = match operand.selector() {
+    let labels = match operand.bare().selector() {
         Some(s) => labels::fixed_by(&s.matchers),
         None => Labels::empty(),
     };

@@ -45,15 +45,27 @@ impl Evaluation<'_> {
         let names: Vec<&Matcher> = named(selector, true).collect();
         let data: Vec<&Matcher> = named(selector, false).collect();
         let optional = data.iter().all(|m| m.matches(""));
+        let identity: Vec<String> = IDENTIFYING.iter().map(|n| (*n).to_owned()).collect();
+        let mut groups = Groups::new(Key::Only(&identity));
+        let mut by_identity: Vec<Vec<&Labels>> = Vec::new();
+        for labels in &info {
+            let (group, new) = groups.insert(labels);
+            if new {
+                by_identity.push(Vec::new());
+            }
+            by_identity[group].push(labels);
+        }
         let mut out = Vec::with_capacity(base.len());
         for mut element in base {
+            self.work(1)?;
             let is_info = names.iter().any(|m| is_positive(m))
                 && names.iter().all(|m| m.matches(element.labels.name()));
             if is_info {
                 out.push(element);
                 continue;
             }
-            let Some(added) = added(&element.labels, &info, &data)? else {
+            let same = groups.find(&element.labels).map(|g| &by_identity[g][..]);
+            let Some(added) = added(&element.labels, same.unwrap_or_default(), &data)? else {
                 if optional {
                     out.push(element);
                 }
@@ -125,11 +137,11 @@ fn named(selector: &Selector, name: bool) -> impl Iterator<Item = &Matcher> {
         .filter(move |m| (m.name == NAME) == name)
 }
 
-/// What the info series of the same identity add to `base`: the labels that `data` asks for, or
+/// What `info`, the info series of its identity, add to `base`: the labels that `data` asks for, or
 /// all when it asks for none. Labels of `base` stay. `None` when there is no such series.
 fn added<'i>(
     base: &Labels,
-    info: &'i [Labels],
+    info: &[&'i Labels],
     data: &[&Matcher],
 ) -> Eval<Option<BTreeMap<&'i str, &'i str>>> {
     if IDENTIFYING.iter().all(|n| base.get(n).is_empty()) {
@@ -137,9 +149,6 @@ fn added<'i>(
     }
     let mut found = None;
     for labels in info {
-        if IDENTIFYING.iter().any(|n| labels.get(n) != base.get(n)) {
-            continue;
-        }
         let out: &mut BTreeMap<&str, &str> = found.get_or_insert_default();
         for (name, value) in labels.iter() {
             let wanted = data.is_empty() || data.iter().any(|m| m.name == name);

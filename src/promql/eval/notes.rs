@@ -13,8 +13,8 @@ const MOST: usize = 100;
 #[derive(Debug)]
 pub(crate) struct Notes<'q> {
     text: &'q str,
-    warnings: RefCell<Vec<String>>,
-    infos: RefCell<Vec<String>>,
+    warnings: RefCell<Vec<Note>>,
+    infos: RefCell<Vec<Note>>,
 }
 
 impl<'q> Notes<'q> {
@@ -27,41 +27,63 @@ impl<'q> Notes<'q> {
     }
 
     pub(crate) fn warn(&self, at: Span, message: &str) {
-        self.add(&self.warnings, "warning", at, message);
+        self.add(&self.warnings, at, message);
     }
 
     pub(crate) fn info(&self, at: Span, message: &str) {
-        self.add(&self.infos, "info", at, message);
+        self.add(&self.infos, at, message);
     }
 
     pub(crate) fn warn_plain(&self, message: String) {
         let mut list = self.warnings.borrow_mut();
-        if list.len() < MOST && !list.contains(&message) {
-            list.push(message);
+        let note = Note { at: None, message };
+        if list.len() < MOST && !list.contains(&note) {
+            list.push(note);
         }
     }
 
     /// Warnings and infos, each sorted.
     pub(crate) fn into_parts(self) -> (Vec<String>, Vec<String>) {
-        let sorted = |list: RefCell<Vec<String>>| {
-            let mut list = list.into_inner();
+        let sorted = |list: RefCell<Vec<Note>>, level: &str| {
+            let text = |note: Note| match note.at {
+                Some(at) => {
+                    let place = Position::of_offset(self.text, at.start);
+                    let (line, column) = (place.line, place.column);
+                    format!("PromQL {level}: {} ({line}:{column})", note.message)
+                }
+                None => note.message,
+            };
+            let mut list: Vec<String> = list.into_inner().into_iter().map(text).collect();
             list.sort();
+            list.dedup();
             list
         };
-        (sorted(self.warnings), sorted(self.infos))
+        (sorted(self.warnings, "warning"), sorted(self.infos, "info"))
     }
 
-    fn add(&self, list: &RefCell<Vec<String>>, level: &str, at: Span, message: &str) {
+    /// `text` with the place of `at` before it.
+    pub(crate) fn placed(&self, at: Span, text: &str) -> String {
         let place = Position::of_offset(self.text, at.start);
-        let text = format!(
-            "PromQL {level}: {message} ({}:{})",
-            place.line, place.column
-        );
+        format!("{}:{}: {text}", place.line, place.column)
+    }
+
+    fn add(&self, list: &RefCell<Vec<Note>>, at: Span, message: &str) {
         let mut list = list.borrow_mut();
-        if list.len() < MOST && !list.contains(&text) {
-            list.push(text);
+        let known = |n: &Note| n.at == Some(at) && n.message == message;
+        if list.len() < MOST && !list.iter().any(known) {
+            list.push(Note {
+                at: Some(at),
+                message: message.to_owned(),
+            });
         }
     }
+}
+
+/// What is said, and of which place.
+#[derive(Debug, Clone, PartialEq)]
+struct Note {
+    at: Option<Span>,
+    message: String,
 }
 
 /// ` for metric name "x"`, or nothing when the name is not known.

@@ -56,7 +56,7 @@ impl Evaluation<'_> {
         for series in &self.loaded[selector.id] {
             let floats = within(&series.floats, from, to, |s| s.t.millis());
             let histograms = within(&series.histograms, from, to, |h| h.0);
-            self.spend(floats.len() + histograms.len())?;
+            self.work(floats.len() + histograms.len())?;
             let point = if histograms.is_empty() {
                 let next = floats.partition_point(|s| s.t.millis() < at);
                 match (next.checked_sub(1), floats.get(next)) {

@@ -293,7 +293,7 @@ proptest::proptest! {
             proptest::prop_assert_eq!(again.map(|t| t.to_string()), Ok(printed));
             tree.needs();
             tree.threshold();
-            let on = EngineOptions { parse: options, max_samples: 10_000, ..EngineOptions::default() };
+            let on = EngineOptions { parse: options, max_samples: 10_000, max_work: 100_000, ..EngineOptions::default() };
             let engine = engine(on);
             let _ = engine.instant(&text, Timestamp::from_secs(60));
             let _ = engine.range(&text, Timestamp(0), Timestamp(60_000), Duration::from_secs(15));

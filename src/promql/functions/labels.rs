@@ -2,11 +2,12 @@
 
 use std::cmp::Ordering;
 
-use regex::Regex;
+use regex::{Captures, Regex};
 
 use crate::model::labels::NAME;
-use crate::model::{Labels, MatchOp, Matcher, QueryError};
+use crate::model::{Labels, LabelsBuilder, MatchOp, Matcher, QueryError};
 
+use super::super::eval::budget::Budget;
 use super::super::eval::value::{Element, Vector};
 
 /// A float as a label value of `count_values`: shortest form without an exponent.
@@ -39,7 +40,11 @@ pub(crate) fn check_name(name: &str) -> Result<(), QueryError> {
 }
 
 /// `label_replace`: destination, replacement, source, pattern.
-pub(crate) fn replace(mut vector: Vector, texts: &[&str]) -> Result<Vector, QueryError> {
+pub(crate) fn replace(
+    mut vector: Vector,
+    texts: &[&str],
+    budget: &Budget,
+) -> Result<Vector, QueryError> {
     let &[destination, replacement, source, pattern] = texts else {
         return Err(QueryError::Execution(
             "BUG: label_replace without its texts".to_owned(),
@@ -47,42 +52,146 @@ pub(crate) fn replace(mut vector: Vector, texts: &[&str]) -> Result<Vector, Quer
     };
     let regex = compile(pattern)?;
     if destination.is_empty() {
-        return Err(QueryError::Execution(format!(
-            "invalid destination label name in label_replace(): {destination:?}"
-        )));
+        return Err(QueryError::Execution(
+            "invalid destination label name in label_replace(): ".to_owned(),
+        ));
     }
+    let template = Replacement::read(replacement);
     for element in &mut vector {
         let value = element.labels.get(source);
+        // A long pattern looks at each byte many times.
+        budget.work(1 + value.len() * (1 + pattern.len() / 64) / 16)?;
         let Some(groups) = regex.captures(value) else {
             continue;
         };
-        let mut result = String::new();
-        groups.expand(replacement, &mut result);
+        let result = template.expand(&regex, &groups)?;
+        budget.hold_text(result.len())?;
         set(element, destination, &result);
     }
     Ok(vector)
 }
 
 /// `label_join`: destination, separator, sources.
-pub(crate) fn join(mut vector: Vector, texts: &[&str]) -> Result<Vector, QueryError> {
+pub(crate) fn join(
+    mut vector: Vector,
+    texts: &[&str],
+    budget: &Budget,
+) -> Result<Vector, QueryError> {
     let [destination, separator, sources @ ..] = texts else {
         return Err(QueryError::Execution(
             "BUG: label_join without its texts".to_owned(),
         ));
     };
-    for name in [destination].into_iter().chain(sources) {
+    for (what, name) in sources
+        .iter()
+        .map(|s| ("source", s))
+        .chain([("destination", destination)])
+    {
         if name.is_empty() {
             return Err(QueryError::Execution(format!(
-                "invalid label name in label_join(): {name:?}"
+                "invalid {what} label name in label_join(): {name}"
             )));
         }
     }
     for element in &mut vector {
-        let values: Vec<&str> = sources.iter().map(|s| element.labels.get(s)).collect();
-        let joined = values.join(separator);
+        budget.work(sources.len())?;
+        let mut joined = String::new();
+        for (i, source) in sources.iter().enumerate() {
+            let separator = if i > 0 { separator } else { "" };
+            append(&mut joined, separator)?;
+            append(&mut joined, element.labels.get(source))?;
+        }
+        budget.hold_text(joined.len())?;
         set(element, destination, &joined);
     }
     Ok(vector)
+}
+
+/// Longest label value that a function may make, in bytes.
+const MAX_VALUE: usize = 1 << 20;
+
+fn append(value: &mut String, part: &str) -> Result<(), QueryError> {
+    if value.len() + part.len() > MAX_VALUE {
+        return Err(QueryError::Limit(format!(
+            "a label value would be longer than the limit of {MAX_VALUE} bytes"
+        )));
+    }
+    value.push_str(part);
+    Ok(())
+}
+
+/// A replacement text, with `$1`, `$name` and `${name}` as Go reads them.
+struct Replacement<'a>(Vec<Piece<'a>>);
+
+enum Piece<'a> {
+    Plain(&'a str),
+    Group(&'a str),
+}
+
+impl<'a> Replacement<'a> {
+    fn read(text: &'a str) -> Self {
+        let mut pieces = Vec::new();
+        let mut rest = text;
+        while let Some(dollar) = rest.find('$') {
+            let (before, after) = (&rest[..dollar], &rest[dollar + 1..]);
+            pieces.push(Piece::Plain(before));
+            if let Some(after) = after.strip_prefix('$') {
+                pieces.push(Piece::Plain("$"));
+                rest = after;
+                continue;
+            }
+            let (inner, braced) = match after.strip_prefix('{') {
+                Some(inner) => (inner, true),
+                None => (after, false),
+            };
+            let end = inner
+                .find(|c: char| !(c.is_alphanumeric() || c == '_'))
+                .unwrap_or(inner.len());
+            let (name, tail) = inner.split_at(end);
+            let tail = if braced {
+                tail.strip_prefix('}')
+            } else {
+                Some(tail)
+            };
+            match tail {
+                Some(tail) if !name.is_empty() => {
+                    pieces.push(Piece::Group(name));
+                    rest = tail;
+                }
+                // No name: the dollar stands for itself.
+                _ => {
+                    pieces.push(Piece::Plain("$"));
+                    rest = after;
+                }
+            }
+        }
+        pieces.push(Piece::Plain(rest));
+        Replacement(pieces)
+    }
+
+    fn expand(&self, regex: &Regex, groups: &Captures<'_>) -> Result<String, QueryError> {
+        let mut out = String::new();
+        for piece in &self.0 {
+            match piece {
+                Piece::Plain(text) => append(&mut out, text)?,
+                Piece::Group(name) => {
+                    let numbered = name.bytes().all(|b| b.is_ascii_digit())
+                        && (*name == "0" || !name.starts_with('0'));
+                    let found = if numbered {
+                        name.parse().ok().and_then(|i: usize| groups.get(i))
+                    } else {
+                        // Of groups with one name the first that took part counts.
+                        let names = regex.capture_names().enumerate();
+                        names
+                            .filter(|(_, n)| *n == Some(*name))
+                            .find_map(|(i, _)| groups.get(i))
+                    };
+                    append(&mut out, found.map_or("", |m| m.as_str()))?;
+                }
+            }
+        }
+        Ok(out)
+    }
 }
 
 fn set(element: &mut Element, name: &str, value: &str) {
@@ -101,15 +210,20 @@ fn compile(pattern: &str) -> Result<Regex, QueryError> {
     })
 }
 
-/// What equality matchers say of the labels of absent series; a label matched twice is left out.
+/// What equality matchers say of the labels of absent series. As upstream, a label is left out
+/// when anything follows its first equality.
 pub(crate) fn fixed_by(matchers: &[Matcher]) -> Labels {
-    Labels::from_pairs(
-        matchers
-            .iter()
-            .filter(|m| m.name != NAME && m.op == MatchOp::Equal)
-            .filter(|m| matchers.iter().filter(|o| o.name == m.name).count() == 1)
-            .map(|m| (&m.name, &m.value)),
-    )
+    let mut labels = LabelsBuilder::default();
+    let mut seen: Vec<&str> = Vec::new();
+    for m in matchers.iter().filter(|m| m.name != NAME) {
+        if m.op == MatchOp::Equal && !seen.contains(&m.name.as_str()) {
+            labels.set(&m.name, &m.value);
+            seen.push(&m.name);
+        } else {
+            labels.remove(&m.name);
+        }
+    }
+    labels.build()
 }
 
 /// Sorts by the values of `names` in natural order, then by all labels.
@@ -167,6 +281,31 @@ fn starts_with_digit(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn replacements_read_as_in_go() {
+        let regex = compile("(?P<first>a)(b)?(c)").unwrap();
+        let groups = regex.captures("ac").unwrap();
+        for (text, want) in [
+            ("$1-$3", "a-c"),
+            ("x$2y", "x"),
+            ("x${2}y", "xy"),
+            ("$first", "a"),
+            ("${first}x", "ax"),
+            ("$firstx", ""),
+            ("$$1", "$1"),
+            ("$", "$"),
+            ("a$-b", "a$-b"),
+            ("${1", "${1"),
+            ("${a-b}", "${a-b}"),
+            ("$01", ""),
+            ("$0", "ac"),
+            ("$99999999999999999999", ""),
+        ] {
+            let got = Replacement::read(text).expand(&regex, &groups).unwrap();
+            assert_eq!(got, want, "{text}");
+        }
+    }
 
     #[test]
     fn natural_order_counts_numbers_in_text() {

@@ -5,7 +5,7 @@ use crate::model::{MatchOp, Matcher};
 
 use super::super::ast::{At, Edges, Expr, ExprKind, Selector, Shift, Span};
 use super::super::lex::TokenKind;
-use super::{Node, Parsed, Parser};
+use super::{MAX_REGEXES, Node, Parsed, Parser};
 
 impl Parser<'_> {
     pub(super) fn vector_selector(&mut self) -> Parsed<Node> {
@@ -24,7 +24,7 @@ impl Parser<'_> {
     }
 
     fn selector_of(&mut self, any: bool) -> Parsed<Node> {
-        let start = self.start();
+        let (first, start) = (self.at, self.start());
         let mut matchers = Vec::new();
         if let TokenKind::Word(name) | TokenKind::MetricWord(name) = self.peek() {
             let name = name.clone();
@@ -43,7 +43,7 @@ impl Parser<'_> {
             .iter()
             .filter(|m| m.name == NAME && m.op == MatchOp::Equal)
             .collect();
-        if names.len() > 1 && (named || self.quoted_name_at(start)) {
+        if names.len() > 1 && (named || self.quoted_name_from(first)) {
             let name = &names[names.len() - 1].value;
             return Err((
                 start,
@@ -70,12 +70,12 @@ impl Parser<'_> {
         Ok((Expr { kind, span }, 1))
     }
 
-    /// True when the braces that open at `start` hold a bare quoted name.
-    fn quoted_name_at(&self, start: usize) -> bool {
-        self.tokens
+    /// True when the braces that open at token `first` hold a bare quoted name.
+    fn quoted_name_from(&self, first: usize) -> bool {
+        let tokens = &self.tokens[first..];
+        tokens
             .iter()
-            .zip(self.tokens.iter().skip(1))
-            .filter(|(a, _)| a.span.start >= start)
+            .zip(tokens.iter().skip(1))
             .take_while(|(a, _)| a.kind != TokenKind::RightBrace)
             .any(|(a, b)| {
                 matches!(a.kind, TokenKind::LeftBrace | TokenKind::Comma)
@@ -116,6 +116,13 @@ impl Parser<'_> {
                     self.advance();
                     if name.is_empty() {
                         return Err((name_at, "label name must not be empty".to_owned()));
+                    }
+                    if matches!(op, MatchOp::Regex | MatchOp::NotRegex) {
+                        self.regexes += 1;
+                        if self.regexes > MAX_REGEXES {
+                            let limit = format!("more than the limit of {MAX_REGEXES} regexes");
+                            return Err((value_at, limit));
+                        }
                     }
                     out.push(Matcher::new(&name, op, &value).map_err(|m| (value_at, m))?);
                 }

@@ -16,6 +16,7 @@ pub fn parse_series(text: &str) -> Result<(Labels, usize), ParseError> {
         options: Default::default(),
         depth: 0,
         next_id: 0,
+        regexes: 0,
     };
     let labels = parser.series().map_err(|f| parse_error(text, f))?;
     Ok((labels, parser.end()))
