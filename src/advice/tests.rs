@@ -718,13 +718,9 @@ fn every_sign_of_the_shipped_rules_is_in_the_playbook() {
             }
         })
         .collect();
-    let set = RuleSet::load(
-        &files,
-        &BTreeMap::new(),
-        "",
-        Duplicates::Refuse,
-        &rules::check_promql,
-    )
+    let set = RuleSet::load(&files, &BTreeMap::new(), "", Duplicates::Refuse, &|text| {
+        rules::check_promql(text, Default::default())
+    })
     .unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(set.warnings, []);
     for rule in set.groups.iter().flat_map(|g| &g.rules) {

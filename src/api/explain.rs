@@ -10,8 +10,8 @@ use super::error::ApiError;
 use super::router::{Shared, success};
 use super::snapshot::{Explanation, RuleView, SelectorView};
 use crate::model::labels::NAME;
-use crate::model::{MatchOp, Matcher, Querier, Timestamp};
-use crate::promql;
+use crate::model::{MatchOp, Matcher, Timestamp};
+use crate::promql::{self, Engine};
 
 /// Names that are shown instead of one that does not exist.
 const NEAREST: usize = 3;
@@ -58,7 +58,7 @@ pub(super) async fn explain(
         rules
             .into_iter()
             .map(|(group, rule)| Explanation {
-                selectors: selectors(&rule.expr, shared.engine.as_ref(), &names, at),
+                selectors: selectors(&rule.expr, &shared.engine, &names, at),
                 group,
                 rule,
             })
@@ -71,13 +71,8 @@ pub(super) async fn explain(
     }
 }
 
-fn selectors(
-    expr: &str,
-    querier: &dyn Querier,
-    names: &[String],
-    at: Timestamp,
-) -> Vec<SelectorView> {
-    let Ok(expr) = promql::parse(expr) else {
+fn selectors(expr: &str, engine: &Engine, names: &[String], at: Timestamp) -> Vec<SelectorView> {
+    let Ok(expr) = promql::parse_with(expr, engine.options().parse) else {
         return Vec::new();
     };
     let mut seen = Vec::new();
@@ -91,11 +86,11 @@ fn selectors(
             .iter()
             .find(|m| m.name == NAME && m.op == MatchOp::Equal);
         let of_that_name = name.map_or(0, |n| {
-            count(&format!("{{__name__={:?}}}", n.value), querier, at)
+            count(&format!("{{__name__={:?}}}", n.value), engine, at)
         });
         let unknown = name.filter(|n| of_that_name == 0 && !names.contains(&n.value));
         seen.push(SelectorView {
-            series: count(&selector, querier, at),
+            series: count(&selector, engine, at),
             of_that_name,
             nearest: unknown
                 .map(|n| nearest(&n.value, names.iter().cloned()))
@@ -123,8 +118,8 @@ fn selector(matchers: &[Matcher]) -> String {
     }
 }
 
-fn count(selector: &str, querier: &dyn Querier, at: Timestamp) -> usize {
-    let answer = querier.instant(&format!("count({selector})"), at).ok();
+fn count(selector: &str, engine: &Engine, at: Timestamp) -> usize {
+    let answer = engine.instant_once(&format!("count({selector})"), at).ok();
     let vector = answer
         .and_then(crate::model::Answer::into_vector)
         .unwrap_or_default();

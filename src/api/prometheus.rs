@@ -12,7 +12,7 @@ use super::error::ApiError;
 use super::router::{Shared, success};
 use super::snapshot::{RuleKind, SourceHealth};
 use super::{RuleView, Snapshot};
-use crate::model::{Answer, Histogram, Querier as _, QueryError, Timestamp, Value, duration};
+use crate::model::{Answer, Histogram, QueryError, Timestamp, Value, duration};
 use crate::promql::Engine;
 use crate::rules::{Alert, AlertState};
 
@@ -184,7 +184,7 @@ pub(super) async fn query(
             return ApiError::bad_data("time must be Unix seconds or RFC 3339").into_response();
         }
     };
-    answer(&shared, at, move |engine| engine.instant(&expr, at)).await
+    answer(&shared, at, move |engine| engine.instant_once(&expr, at)).await
 }
 
 /// `/api/v1/query_range`: one expression at every step from start to end.

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use crate::config::Feature;
+
 /// The address of the daemon's API when none is given.
 pub(crate) const DEFAULT_URL: &str = "http://127.0.0.1:9797";
 
@@ -123,6 +125,10 @@ pub(crate) enum CheckCommand {
     },
     /// Check rule files; without a file, the shipped ones
     Rules {
+        /// Parts of PromQL to accept that are off by default, with commas between them, such as
+        /// promql-experimental-functions
+        #[arg(long, value_name = "FEATURE", value_delimiter = ',')]
+        enable_feature: Vec<Feature>,
         /// Rule files in Prometheus's format
         #[arg(value_name = "FILE")]
         files: Vec<PathBuf>,
@@ -167,6 +173,10 @@ pub(crate) struct RuleTestArgs {
     /// Take keys that Prometheus does not know, in test files and rule files
     #[arg(long)]
     pub(crate) ignore_unknown_fields: bool,
+    /// Parts of PromQL to accept that are off by default, with commas between them, such as
+    /// promql-experimental-functions
+    #[arg(long, value_name = "FEATURE", value_delimiter = ',')]
+    pub(crate) enable_feature: Vec<Feature>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::args::CheckCommand;
 use super::{Exit, complain, print};
+use crate::config::Feature;
 use crate::daemon::{self, Plan};
 use crate::model::Problems;
 
@@ -19,12 +20,15 @@ pub(crate) fn check(command: &CheckCommand) -> anyhow::Result<Exit> {
                 exit = exit.worse(config(Some(file)));
             }
         }
-        CheckCommand::Rules { files } => {
+        CheckCommand::Rules {
+            enable_feature,
+            files,
+        } => {
             if files.is_empty() {
-                exit = rules(None);
+                exit = rules(None, enable_feature);
             }
             for file in files {
-                exit = exit.worse(rules(Some(file)));
+                exit = exit.worse(rules(Some(file), enable_feature));
             }
         }
         CheckCommand::Playbook { files } => {
@@ -53,13 +57,13 @@ fn config(file: Option<&Path>) -> Exit {
 }
 
 /// Says of one rule file what promtool says.
-fn rules(file: Option<&Path>) -> Exit {
+fn rules(file: Option<&Path>, features: &[Feature]) -> Exit {
     let name = file.map_or_else(
         || "the shipped rules".to_owned(),
         |f| f.display().to_string(),
     );
     print(&format!("Checking {name}\n"));
-    let exit = match daemon::check_rules(file) {
+    let exit = match daemon::check_rules(file, features) {
         Ok((rules, warnings)) => {
             for warning in warnings {
                 complain(&format!("  WARNING: {warning}\n"));

@@ -8,7 +8,8 @@ use regex::Regex;
 use super::args::{RuleTestArgs, TestCommand};
 use super::{Exit, complain, print};
 use crate::clock::Clock;
-use crate::config::glob;
+use crate::config::{Feature, glob};
+use crate::daemon::parse_options;
 use crate::script::{promql, rules};
 
 /// Runs test scripts.
@@ -58,6 +59,8 @@ fn rule_files(args: &RuleTestArgs) -> anyhow::Result<Exit> {
         ignore_unknown: args.ignore_unknown_fields,
         diff: args.diff,
         debug: args.debug,
+        language: parse_options(&args.enable_feature),
+        delayed_name_removal: args.enable_feature.contains(&Feature::DelayedNameRemoval),
     };
     let clock = Clock::system();
     let at = clock.now();

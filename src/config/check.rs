@@ -125,6 +125,8 @@ impl Check<'_> {
         if l.memory.is_some_and(|m| m.0 < LEAST_MEMORY) {
             self.at("limits.memory", "accepted: 16MiB or more");
         }
+        self.bound("query.max_samples", config.query.max_samples as u64);
+        self.positive("query.timeout", config.query.timeout);
     }
 
     fn advice(&mut self, config: &Config) {

@@ -19,6 +19,7 @@ pub mod http;
 mod load;
 pub mod notify;
 mod places;
+pub mod query;
 pub mod reference;
 pub mod relabel;
 mod resolve;
@@ -43,6 +44,7 @@ pub use notify::{
     DesktopConfig, Heartbeat, LogConfig, Receiver, Route, SlackConfig, WebhookConfig,
 };
 pub use places::Places;
+pub use query::{Feature, Query};
 pub use relabel::{Action, RelabelConfig};
 pub use rules::{Missing, Rules, Shipped};
 pub use scrape::{OnParseError, ScrapeConfig, ScrapeProtocol, StaticConfig};
@@ -68,6 +70,8 @@ pub struct Config {
     pub limits: Limits,
     /// What is kept in memory.
     pub store: Store,
+    /// Bounds and extent of PromQL.
+    pub query: Query,
     /// Rule files.
     pub rules: Rules,
     /// The advisor.

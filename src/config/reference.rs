@@ -212,6 +212,34 @@ pub const SECTIONS: &[Section] = &[
         ],
     ),
     section(
+        "query",
+        "[query]",
+        "Bounds of one PromQL query, of rules and of people alike. A change needs a restart.",
+        &[
+            key(
+                "timeout",
+                "duration",
+                Default(r#""10s""#),
+                "Longest evaluation of one query.",
+            ),
+            key(
+                "max_samples",
+                "number",
+                Default("5000000"),
+                "Most samples that one query may hold in memory at once, 16 bytes each; texts and \
+                 histograms count by their size.",
+            ),
+            key(
+                "enable_features",
+                "list of texts",
+                Default("[]"),
+                "Parts of PromQL that are off in Prometheus too: promql-experimental-functions, \
+                 promql-extended-range-selectors, promql-binop-fill-modifiers, \
+                 promql-delayed-name-removal.",
+            ),
+        ],
+    ),
+    section(
         "rules",
         "[rules]",
         "Rule files.",

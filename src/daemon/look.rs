@@ -10,13 +10,14 @@ use super::collect::{Feed, Last, Views};
 use super::fleet::Ready;
 use super::observed::Observed;
 use super::plan::Plan;
+use super::query::{engine_options, parse_options};
 use super::{discover, views};
 use crate::advice::{self, Advised};
 use crate::api::{Blind, MessageBooks, Snapshot};
 use crate::clock::Clock;
 use crate::config::Missing;
 use crate::model::{Selection, Timestamp};
-use crate::promql::{self, Engine, EngineOptions};
+use crate::promql::{self, Engine};
 use crate::rules::{Alert, EvalContext, Group, GroupSpec, RuleKind};
 use crate::sources::Client;
 use crate::store::Store;
@@ -150,6 +151,7 @@ async fn pass(
 
 /// The rules without their durations and with short ranges, and what cannot be judged so.
 fn brief(plan: &Plan, range: Duration) -> (Vec<GroupSpec>, Vec<Blind>) {
+    let language = parse_options(&plan.config.query.enable_features);
     let mut blind = Vec::new();
     let mut specs = Vec::new();
     for group in &plan.rules.groups {
@@ -166,7 +168,7 @@ fn brief(plan: &Plan, range: Duration) -> (Vec<GroupSpec>, Vec<Blind>) {
             judged
         });
         for rule in &mut group.rules {
-            if let Ok(expr) = promql::parse(&rule.expr) {
+            if let Ok(expr) = promql::parse_with(&rule.expr, language) {
                 rule.expr = promql::shorten_ranges(&expr, range).to_string();
             }
             if let RuleKind::Alert(alert) = &mut rule.kind {
@@ -186,7 +188,10 @@ fn judge(
     clock: &Clock,
     at: Timestamp,
 ) -> (Vec<Group>, Vec<Advised>) {
-    let querier = Engine::new(Arc::clone(store) as _, EngineOptions::default());
+    let querier = Engine::new(
+        Arc::clone(store) as _,
+        engine_options(&plan.config.query, clock),
+    );
     let stopwatch = clock.stopwatch();
     let config = &plan.config;
     let mut groups: Vec<Group> = specs

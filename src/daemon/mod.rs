@@ -18,6 +18,7 @@ mod observed;
 mod pipeline;
 mod plan;
 mod publish;
+mod query;
 mod reload;
 mod run;
 mod senders;
@@ -29,4 +30,5 @@ mod watch;
 
 pub use look::look_once;
 pub use plan::{Plan, check_rules, playbook};
+pub(crate) use query::parse_options;
 pub use run::{Options, run};

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::query::parse_options;
 use super::shipped;
 use crate::advice::{self, Playbook};
-use crate::config::{self, Config, Loaded, Places, Shipped};
+use crate::config::{self, Config, Feature, Loaded, Places, Shipped};
 use crate::model::selection::Need;
 use crate::model::{Problem, Problems, Selection};
-use crate::promql;
+use crate::promql::{self, ParseOptions};
 use crate::rules::{Duplicates, RuleFile, RuleSet, UnknownKeys, check_promql, read_alone};
 
 /// A checked configuration with its rules and playbook.
@@ -45,6 +46,9 @@ impl Plan {
         let name = file
             .as_deref()
             .map_or_else(String::new, |f| f.display().to_string());
+        let language = parse_options(&config.query.enable_features);
+        let check_promql = |text: &str| check_promql(text, language);
+        let check_expr = |text: &str| check_expr(text, language);
         let rules = rule_files(&config, &places).and_then(|files| {
             RuleSet::load(
                 &files,
@@ -98,10 +102,11 @@ impl Plan {
             .exprs()
             .into_iter()
             .chain(self.playbook.queries());
+        let language = parse_options(&self.config.query.enable_features);
         let mut needs: Vec<Need> = Vec::new();
         for text in texts.chain(self.config.store.pin.iter().cloned()) {
             // Checked at load; a text that does not parse selects nothing.
-            if let Ok(expr) = promql::parse(&text) {
+            if let Ok(expr) = promql::parse_with(&text, language) {
                 needs.extend(expr.needs());
             }
         }
@@ -112,8 +117,10 @@ impl Plan {
 }
 
 /// True PromQL, or why not.
-pub(crate) fn check_expr(text: &str) -> Result<(), String> {
-    promql::parse(text).map(|_| ()).map_err(|e| e.to_string())
+pub(crate) fn check_expr(text: &str, language: ParseOptions) -> Result<(), String> {
+    promql::parse_with(text, language)
+        .map(|_| ())
+        .map_err(|e| e.to_string())
 }
 
 fn rule_files(config: &Config, places: &Places) -> Result<Vec<RuleFile>, Problems> {
@@ -205,7 +212,12 @@ pub(crate) fn read(path: &Path) -> Result<(String, String), Problems> {
 
 /// Checks one rule file as promtool does, or the shipped ones together: the number of rules, and
 /// what is worth a warning.
-pub fn check_rules(file: Option<&Path>) -> Result<(usize, Vec<Problem>), Problems> {
+pub fn check_rules(
+    file: Option<&Path>,
+    features: &[Feature],
+) -> Result<(usize, Vec<Problem>), Problems> {
+    let language = parse_options(features);
+    let check_promql = |text: &str| check_promql(text, language);
     let (groups, warnings) = match file {
         Some(path) => {
             let (name, text) = read(path)?;
@@ -232,5 +244,5 @@ pub fn playbook(files: &[PathBuf]) -> Result<Playbook, Problems> {
     for file in files {
         all.push(read(file)?);
     }
-    Playbook::load(&all, &check_expr)
+    Playbook::load(&all, &|text| check_expr(text, ParseOptions::default()))
 }

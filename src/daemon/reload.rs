@@ -14,6 +14,7 @@ pub(crate) fn load(old: &Plan) -> Result<Plan, String> {
             "[state]",
             format!("{:?}", old.config.state) == format!("{:?}", new.config.state),
         ),
+        ("[query]", old.config.query == new.config.query),
         (
             "limits.memory",
             old.config.limits.memory == new.config.limits.memory,

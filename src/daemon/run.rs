@@ -19,6 +19,7 @@ use super::observed::Observed;
 use super::pipeline::{self, Pipeline, Rooms, warn_retired};
 use super::plan::Plan;
 use super::publish::Publisher;
+use super::query::engine_options;
 use super::senders::Senders;
 use super::{listener, reload, troubles};
 use crate::api::{self, Snapshot};
@@ -26,7 +27,7 @@ use crate::clock::Clock;
 use crate::config;
 use crate::model::{Batch, Selection, TargetKey, Timestamp};
 use crate::notify::{Frame, Outbox, RetryPolicy, Routing, Worker, desktop};
-use crate::promql::{Engine, EngineOptions};
+use crate::promql::Engine;
 use crate::sources::Client;
 use crate::state::{State, StateError};
 use crate::store::Store;
@@ -147,7 +148,7 @@ impl Daemon {
         let store = Arc::new(Store::bounded(discover::caps(&plan.config)));
         let engine = Arc::new(Engine::new(
             Arc::clone(&store) as _,
-            EngineOptions::default(),
+            engine_options(&plan.config.query, &clock),
         ));
         let (batches, received) = mpsc::channel::<Batch>(BATCHES);
         let (selection, selected) = watch::channel(Arc::new(plan.selection(1)));

@@ -121,14 +121,22 @@ fn build(pattern: &str, translated: &str) -> Result<Regex, String> {
             pattern.len()
         ));
     }
-    repeats(pattern).map_err(|e| format!("invalid regular expression {pattern:?}: {e}"))?;
+    let shown = || {
+        let mut start: String = pattern.chars().take(80).collect();
+        if start.len() < pattern.len() {
+            start.push('…');
+        }
+        start
+    };
+    repeats(pattern).map_err(|e| format!("invalid regular expression {:?}: {e}", shown()))?;
     regex::RegexBuilder::new(translated)
         .size_limit(1 << 20)
         .nest_limit(100)
         .build()
         .map_err(|e| {
             format!(
-                "invalid regular expression {pattern:?}: {}",
+                "invalid regular expression {:?}: {}",
+                shown(),
                 last_line(&e.to_string())
             )
         })

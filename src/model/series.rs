@@ -19,6 +19,22 @@ pub trait SeriesSource: Send + Sync {
     /// labels. A series without samples in that window may be left out.
     fn select(&self, matchers: &[Matcher], from: Timestamp, to: Timestamp) -> Vec<Series>;
 
+    /// Like [`select`](Self::select), but asks `go_on` before each series that it looks at or
+    /// copies, with the number of samples to be copied, 0 for one that is passed over; stops where
+    /// the answer is no. What is returned then is of no use.
+    fn select_while(
+        &self,
+        matchers: &[Matcher],
+        from: Timestamp,
+        to: Timestamp,
+        go_on: &mut dyn FnMut(usize) -> bool,
+    ) -> Vec<Series> {
+        let mut found = self.select(matchers, from, to);
+        let end = found.iter().position(|s| !go_on(s.samples.len()));
+        found.truncate(end.unwrap_or(found.len()));
+        found
+    }
+
     /// Native histograms under the same rules as [`select`](Self::select); a series may have
     /// floats and histograms. Empty for a source that keeps none.
     fn select_histograms(

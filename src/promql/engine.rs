@@ -156,23 +156,33 @@ impl Engine {
         Ok(answer(self.evaluate_range(expr, start, end, step)?))
     }
 
+    /// Evaluates `expr` at `t`, and keeps nothing of it: for questions that are not asked again.
+    pub fn instant_once(&self, expr: &str, t: Timestamp) -> Result<Answer, QueryError> {
+        let tree = self.parse(expr)?;
+        Ok(answer(self.evaluate_tree(expr, &tree, t)?))
+    }
+
     /// Evaluates `expr` at `t`, native histograms included.
     pub fn evaluate(&self, expr: &str, t: Timestamp) -> Result<Evaluated, QueryError> {
         let tree = self.tree(expr)?;
+        self.evaluate_tree(expr, &tree, t)
+    }
+
+    fn evaluate_tree(&self, expr: &str, tree: &Expr, t: Timestamp) -> Eval<Evaluated> {
         let t = t.millis();
         let times = Times {
             start: t,
             end: t,
             step: 0,
         };
-        let evaluation = Evaluation::prepare(&*self.source, &self.options, expr, &tree, times)?;
+        let evaluation = Evaluation::prepare(&*self.source, &self.options, expr, tree, times)?;
         let outcome = match tree.value_type() {
-            ValueType::Scalar => Outcome::Scalar(evaluation.scalar(&tree, t)?),
+            ValueType::Scalar => Outcome::Scalar(evaluation.scalar(tree, t)?),
             ValueType::String => Outcome::String(tree.as_string().unwrap_or_default().to_owned()),
-            ValueType::Vector => Outcome::Vector(finish(evaluation.vector(&tree, t)?)?),
+            ValueType::Vector => Outcome::Vector(finish(evaluation.vector(tree, t)?)?),
             ValueType::Matrix => {
                 let mut series: Vec<SeriesPoints> = Vec::new();
-                for window in evaluation.windows(&tree, t)?.series {
+                for window in evaluation.windows(tree, t)?.series {
                     let floats = window
                         .floats
                         .iter()
@@ -205,7 +215,7 @@ impl Engine {
         end: Timestamp,
         step: Duration,
     ) -> Result<Evaluated, QueryError> {
-        let tree = self.tree(expr)?;
+        let tree = self.parse(expr)?;
         let (start, end) = (start.millis(), end.millis());
         let step = i64::try_from(step.as_millis()).unwrap_or(i64::MAX);
         if step == 0 {
@@ -247,7 +257,7 @@ impl Engine {
                 let vector = evaluation.vector(&tree, t)?;
                 // Of all that the step made, its result stays.
                 evaluation.budget.release(held);
-                evaluation.hold(weight_of(&vector))?;
+                evaluation.hold(2 * weight_of(&vector))?;
                 for element in vector {
                     rows.add(t, element);
                 }
@@ -258,15 +268,17 @@ impl Engine {
         Ok(evaluated(evaluation, outcome))
     }
 
+    fn parse(&self, expr: &str) -> Eval<Expr> {
+        parse_with(expr, self.options.parse).map_err(|e| QueryError::Parse(e.to_string()))
+    }
+
     /// The tree of `expr`, parsed at most once while it stays in the cache.
     fn tree(&self, expr: &str) -> Eval<Arc<Expr>> {
         let lock = || self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(tree) = lock().get(expr) {
             return Ok(tree.clone());
         }
-        let tree = parse_with(expr, self.options.parse)
-            .map(Arc::new)
-            .map_err(|e| QueryError::Parse(e.to_string()))?;
+        let tree = Arc::new(self.parse(expr)?);
         let mut parsed = lock();
         if parsed.len() >= self.options.max_parsed {
             parsed.clear();

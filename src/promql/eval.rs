@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{
-    Labels, Matcher, QueryError, Sample, SeriesSource, Timestamp, duration, is_stale_nan,
+    Labels, MatchOp, Matcher, QueryError, Sample, SeriesSource, Timestamp, duration, is_stale_nan,
 };
 
 use super::ast::{At, BinaryOp, Edges, Expr, ExprKind, Length, Selector, Shift, Span, Subquery};
@@ -34,6 +34,7 @@ pub(crate) mod sum;
 pub(crate) mod value;
 
 use budget::Budget;
+pub(crate) use info::matchers as info_matchers;
 use notes::Notes;
 use value::{Element, HistogramAt, METADATA, Point, Vector, Window, Windows, without_metadata};
 
@@ -467,8 +468,20 @@ impl<'q> Evaluation<'q> {
     ) -> Eval<()> {
         self.at.set(selector.span);
         let window = (Timestamp(from), Timestamp(to));
-        let mut loaded: Vec<Loaded> = source
-            .select(matchers, window.0, window.1)
+        let matching = cost(matchers);
+        let mut failed = Ok(());
+        let mut go_on = |samples: usize| {
+            if failed.is_err() {
+                return false;
+            }
+            // The 2 are for the labels.
+            let kept = if samples > 0 { samples + 2 } else { 0 };
+            failed = self.work(matching + samples).and_then(|()| self.hold(kept));
+            failed.is_ok()
+        };
+        let selected = source.select_while(matchers, window.0, window.1, &mut go_on);
+        failed?;
+        let mut loaded: Vec<Loaded> = selected
             .into_iter()
             .map(|s| Loaded {
                 labels: s.labels,
@@ -525,12 +538,22 @@ impl<'q> Evaluation<'q> {
         }
         for series in &loaded {
             let histograms = series.histograms.iter().map(|(_, h)| budget::weight(h));
-            self.hold(2 + series.floats.len() + histograms.sum::<usize>())?;
+            self.hold(histograms.sum())?;
         }
-        self.work(loaded.len())?;
         self.loaded[selector.id] = loaded;
         Ok(())
     }
+}
+
+/// What matching one series costs, in samples looked at.
+fn cost(matchers: &[Matcher]) -> usize {
+    let of = |m: &Matcher| match m.op {
+        MatchOp::Equal | MatchOp::NotEqual => 0,
+        // Repetitions make long automata of short patterns.
+        MatchOp::Regex | MatchOp::NotRegex if m.value.contains('{') => 100 * m.value.len(),
+        MatchOp::Regex | MatchOp::NotRegex => m.value.len() / 8,
+    };
+    1 + matchers.iter().map(of).sum::<usize>()
 }
 
 /// True when metric name, type and unit are the same throughout, so that label sets stay different
@@ -583,5 +606,7 @@ fn changes_meaning(op: BinaryOp) -> bool {
     !op.is_comparison() && !op.is_set() && !op.is_trim()
 }
 
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod tests;

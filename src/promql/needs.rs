@@ -5,7 +5,9 @@ use std::time::Duration;
 use crate::model::Matcher;
 use crate::model::selection::Need;
 
-use super::ast::{At, BinaryOp, Expr, ExprKind, Length, Shift, Span};
+use super::ast::{At, BinaryOp, Edges, Expr, ExprKind, Length, Shift, Span};
+use super::eval::info_matchers;
+use super::functions::Func;
 
 /// How far an instant selector looks back unless the engine is told otherwise.
 pub const LOOKBACK: Duration = Duration::from_secs(300);
@@ -102,6 +104,11 @@ impl Expr {
             ExprKind::Call(c) if matches!(c.function.name, "absent" | "absent_over_time") => {
                 Inputs::All(Vec::new())
             }
+            // The labels of info metrics are added where there are some.
+            ExprKind::Call(c) if matches!(c.function.id, Func::Info) => c
+                .args
+                .first()
+                .map_or_else(|| Inputs::All(Vec::new()), Expr::required_inputs),
             ExprKind::Paren(_)
             | ExprKind::Unary { .. }
             | ExprKind::Binary(_)
@@ -180,19 +187,33 @@ fn name_matchers(matchers: &[Matcher]) -> Vec<Matcher> {
 /// `None` when that is not bounded.
 fn collect_needs(expr: &Expr, back: Option<i64>, out: &mut Vec<Need>) {
     if let Some(selector) = expr.selector() {
-        let own = if let ExprKind::Range { range, .. } = &expr.kind {
+        let range = if let ExprKind::Range { range, .. } = &expr.kind {
             fixed(range)
         } else {
-            i64::try_from(LOOKBACK.as_millis()).unwrap_or(i64::MAX)
+            0
         };
-        let window = shifted(back, &selector.shift).map(|b| b.saturating_add(own));
-        let window = window.map_or(Duration::MAX, |ms| {
-            Duration::from_millis(u64::try_from(ms).unwrap_or(0))
-        });
-        let matchers = selector.matchers.clone();
-        match out.iter_mut().find(|n| n.matchers == matchers) {
-            Some(known) => known.window = known.window.max(window),
-            None => out.push(Need { matchers, window }),
+        // Without a range, or with ends that are sought beyond it, samples of before count.
+        let beyond = if range == 0 || selector.edges != Edges::Plain {
+            lookback()
+        } else {
+            0
+        };
+        let back = shifted(back, &selector.shift);
+        let back = back.map(|b| b.saturating_add(range).saturating_add(beyond));
+        add_need(selector.matchers.clone(), back, out);
+        return;
+    }
+    if let ExprKind::Call(call) = &expr.kind
+        && matches!(call.function.id, Func::Info)
+        && let [base, info] = &call.args[..]
+        && let Some(info) = info.selector()
+    {
+        collect_needs(base, back, out);
+        // The info series are read at the time of the first selector of the other argument.
+        let back = first_read(base, back).unwrap_or(back);
+        let back = back.map(|b| b.saturating_add(lookback()));
+        if let Ok(matchers) = info_matchers(&info.matchers) {
+            add_need(matchers, back, out);
         }
         return;
     }
@@ -204,6 +225,35 @@ fn collect_needs(expr: &Expr, back: Option<i64>, out: &mut Vec<Need>) {
     for child in expr.children() {
         collect_needs(child, back, out);
     }
+}
+
+fn add_need(matchers: Vec<Matcher>, back: Option<i64>, out: &mut Vec<Need>) {
+    let window = back.map_or(Duration::MAX, |ms| {
+        Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+    });
+    match out.iter_mut().find(|n| n.matchers == matchers) {
+        Some(known) => known.window = known.window.max(window),
+        None => out.push(Need { matchers, window }),
+    }
+}
+
+/// How far back the first selector under `expr` is read; nothing without one.
+fn first_read(expr: &Expr, back: Option<i64>) -> Option<Option<i64>> {
+    if let Some(selector) = expr.selector() {
+        return Some(shifted(back, &selector.shift));
+    }
+    let back = if let ExprKind::Subquery(s) = &expr.kind {
+        shifted(back, &s.shift).map(|b| b.saturating_add(fixed(&s.range)))
+    } else {
+        back
+    };
+    expr.children()
+        .into_iter()
+        .find_map(|e| first_read(e, back))
+}
+
+fn lookback() -> i64 {
+    i64::try_from(LOOKBACK.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn shifted(back: Option<i64>, shift: &Shift) -> Option<i64> {
@@ -270,11 +320,11 @@ fn replace(expr: &mut Expr, number: f64) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::parse::parse;
+    use super::super::parse::{ParseOptions, parse, parse_with};
     use super::*;
 
     fn windows(text: &str) -> Vec<(String, u64)> {
-        parse(text)
+        parse_with(text, ParseOptions::all())
             .unwrap()
             .needs()
             .into_iter()
@@ -300,6 +350,27 @@ mod tests {
             ("a + a offset 5m", vec![("__name__=\"a\"", 600)]),
             ("a offset -1h", vec![("__name__=\"a\"", 0)]),
             ("1 + 2", vec![]),
+            ("rate(a[5m] anchored)", vec![("__name__=\"a\"", 600)]),
+            ("rate(a[5m] smoothed)", vec![("__name__=\"a\"", 600)]),
+            ("a smoothed offset 1m", vec![("__name__=\"a\"", 360)]),
+            (
+                "info(rate(a[5m] offset 1h))",
+                vec![("__name__=\"a\"", 3900), ("__name__=\"target_info\"", 3900)],
+            ),
+            (
+                "info(a, {x=\"1\"})",
+                vec![
+                    ("__name__=\"a\"", 300),
+                    ("x=\"1\",__name__=\"target_info\"", 300),
+                ],
+            ),
+            (
+                "max_over_time(info(a, {__name__!=\"b\"})[1h:1m])",
+                vec![
+                    ("__name__=\"a\"", 3900),
+                    ("__name__!=\"b\",__name__=~\".+_info\"", 3900),
+                ],
+            ),
         ] {
             let want: Vec<(String, u64)> =
                 want.into_iter().map(|(m, s)| (m.to_owned(), s)).collect();

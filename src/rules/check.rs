@@ -3,12 +3,12 @@
 use super::spec::{ExprInfo, Inputs, Threshold};
 use crate::model::labels::NAME;
 use crate::model::{MatchOp, Matcher};
-use crate::promql;
+use crate::promql::{self, ParseOptions};
 
-/// Checks one PromQL text with this program's own parser. The error is a message and the byte
-/// offset it belongs to.
-pub fn check_promql(text: &str) -> Result<ExprInfo, (String, usize)> {
-    let expr = promql::parse(text).map_err(|e| (e.message, e.offset))?;
+/// Checks one PromQL text with this program's own parser, which accepts what `language` says.
+/// The error is a message and the byte offset it belongs to.
+pub fn check_promql(text: &str, language: ParseOptions) -> Result<ExprInfo, (String, usize)> {
+    let expr = promql::parse_with(text, language).map_err(|e| (e.message, e.offset))?;
     Ok(ExprInfo {
         inputs: inputs(&expr.required_inputs()),
         threshold: expr.threshold().map(|t| Threshold {

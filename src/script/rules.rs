@@ -16,6 +16,7 @@ use std::fmt;
 use regex::Regex;
 
 use crate::model::{Position, Problem, Problems};
+use crate::promql::ParseOptions;
 use crate::rules::{GroupSpec, RuleFile, UnknownKeys, check_promql, read_alone};
 
 pub use junit::junit;
@@ -34,6 +35,10 @@ pub struct Options {
     pub diff: bool,
     /// Keep notes on every test.
     pub debug: bool,
+    /// How much of the language is accepted.
+    pub language: ParseOptions,
+    /// Metric names go at the end of a query, not in each function.
+    pub delayed_name_removal: bool,
 }
 
 /// What a file gave.
@@ -125,7 +130,7 @@ pub fn run(name: &str, text: &str, files: Files<'_>, options: &Options) -> FileR
         if !chosen(&test.name, options) {
             continue;
         }
-        let rules = rules.get_or_insert_with(|| load(&rule_files, unknown_keys));
+        let rules = rules.get_or_insert_with(|| load(&rule_files, unknown_keys, options.language));
         let mut case = CaseResult {
             name: case_name(&test.name, i),
             failures: Vec::new(),
@@ -191,7 +196,12 @@ fn find(
 }
 
 /// Loads rule files as Prometheus does; one that is named twice counts once.
-fn load(files: &[(String, String)], unknown_keys: UnknownKeys) -> Result<Vec<GroupSpec>, Problems> {
+fn load(
+    files: &[(String, String)],
+    unknown_keys: UnknownKeys,
+    language: ParseOptions,
+) -> Result<Vec<GroupSpec>, Problems> {
+    let check_promql = |text: &str| check_promql(text, language);
     let mut groups = Vec::new();
     let mut problems = Vec::new();
     for (i, (name, text)) in files.iter().enumerate() {

@@ -14,6 +14,7 @@ mod packed;
 mod series;
 mod slots;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
@@ -379,16 +380,36 @@ fn window_of(selection: &Selection, labels: &Labels) -> Option<Duration> {
 
 impl SeriesSource for Store {
     fn select(&self, matchers: &[Matcher], from: Timestamp, to: Timestamp) -> Vec<Series> {
+        self.select_while(matchers, from, to, &mut |_| true)
+    }
+
+    fn select_while(
+        &self,
+        matchers: &[Matcher],
+        from: Timestamp,
+        to: Timestamp,
+        go_on: &mut dyn FnMut(usize) -> bool,
+    ) -> Vec<Series> {
         let inner = self.read();
-        let found = inner.index.select(matchers, |s| s.has_floats_after(from));
-        let read = found.into_iter().filter_map(|stored| {
+        let go_on = RefCell::new(go_on);
+        let found = inner.index.select(matchers, |s| {
+            (go_on.borrow_mut())(0) && s.has_floats_after(from)
+        });
+        let mut read = Vec::with_capacity(found.len());
+        for stored in found {
             let samples = stored.between(from, to);
-            (!samples.is_empty()).then(|| Series {
+            if samples.is_empty() {
+                continue;
+            }
+            if !(go_on.borrow_mut())(samples.len()) {
+                break;
+            }
+            read.push(Series {
                 labels: inner.index.labels(stored),
                 samples,
-            })
-        });
-        read.collect()
+            });
+        }
+        read
     }
 
     fn select_histograms(

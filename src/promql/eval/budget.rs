@@ -57,7 +57,7 @@ impl Budget {
         if held > self.most_held {
             return Err(QueryError::Limit(format!(
                 "query holds more than the limit of {} samples in memory: narrow its selectors or \
-                 its time, or raise limits.query_max_samples",
+                 its time, or raise query.max_samples",
                 self.most_held
             )));
         }
@@ -91,7 +91,7 @@ impl Budget {
         if self.late.as_ref().is_some_and(|late| late()) {
             return Err(QueryError::Limit(
                 "query took longer than its deadline: narrow its selectors or its time, or raise \
-                 limits.query_timeout"
+                 query.timeout"
                     .to_owned(),
             ));
         }

@@ -16,7 +16,7 @@ use super::{Element, Eval, Evaluation, not_a};
 const IDENTIFYING: [&str; 2] = ["instance", "job"];
 
 /// Which series hold the info: the written matchers, and a name where none is asked for.
-pub(super) fn matchers(written: &[Matcher]) -> Eval<Vec<Matcher>> {
+pub(crate) fn matchers(written: &[Matcher]) -> Eval<Vec<Matcher>> {
     let mut out = written.to_vec();
     let named = |m: &&Matcher| m.name == NAME;
     if !written.iter().any(|m| named(&m)) {

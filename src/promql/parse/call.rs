@@ -34,7 +34,7 @@ impl Parser<'_> {
                 start,
                 format!(
                     "function {name:?} is not enabled: it is experimental in Prometheus and \
-                     refused by default"
+                     refused by default; feature promql-experimental-functions switches it on"
                 ),
             ));
         }
@@ -110,7 +110,7 @@ impl Parser<'_> {
                 start,
                 format!(
                     "aggregation {:?} is not enabled: it is experimental in Prometheus and \
-                     refused by default",
+                     refused by default; feature promql-experimental-functions switches it on",
                     op.as_str()
                 ),
             ));

@@ -106,7 +106,7 @@ impl Parser<'_> {
                 return Err((
                     start,
                     "fill modifiers are not enabled: they are experimental in Prometheus and \
-                     refused by default"
+                     refused by default; feature promql-binop-fill-modifiers switches them on"
                         .to_owned(),
                 ));
             }

@@ -211,7 +211,7 @@ impl Parser<'_> {
                 start,
                 format!(
                     "modifier {word:?} is not enabled: it is experimental in Prometheus and \
-                     refused by default"
+                     refused by default; feature promql-extended-range-selectors switches it on"
                 ),
             ));
         }

@@ -100,7 +100,7 @@ pub(super) fn run(name: &str, text: &str, files: Files<'_>, options: &Options) -
     let Some(rule_files) = find(name, &patterns, files, &mut result) else {
         return result;
     };
-    let specs = match load(&rule_files, UnknownKeys::Refuse) {
+    let specs = match load(&rule_files, UnknownKeys::Refuse, options.language) {
         Ok(specs) => specs,
         Err(Problems(problems)) => {
             result.problems = problems;
@@ -113,7 +113,7 @@ pub(super) fn run(name: &str, text: &str, files: Files<'_>, options: &Options) -
         if !chosen(&test.name, options) {
             continue;
         }
-        let wrong = look(test, at, &specs, file.evaluation_interval)
+        let wrong = look(test, at, &specs, file.evaluation_interval, options)
             .and_then(|seen| compare(test, &specs, &seen));
         result.cases.push(CaseResult {
             name: case_name(&test.name, i),
@@ -145,6 +145,7 @@ fn look(
     at: Position,
     specs: &[GroupSpec],
     evaluation_interval: Duration,
+    options: &Options,
 ) -> Result<Seen, String> {
     if test.eval_time.as_millis() / evaluation_interval.as_millis().max(1) > MOST_EVALUATIONS {
         return Err(format!(
@@ -166,7 +167,7 @@ fn look(
     }
     let memory = Arc::new(Memory::default());
     memory.give(input);
-    let engine = engine(memory.clone(), evaluation_interval);
+    let engine = engine(memory.clone(), evaluation_interval, options);
     let mut groups: Vec<Group> = specs
         .iter()
         .map(|s| Group::new(s.clone(), evaluation_interval))

@@ -111,7 +111,7 @@ impl Run<'_> {
         groups.sort_by_key(|g| self.file.order.get(&g.spec().name).copied().unwrap_or(0));
         let memory = Arc::new(Memory::default());
         memory.give(input);
-        let engine = engine(memory.clone(), interval);
+        let engine = engine(memory.clone(), interval, self.options);
         let start = self.test.start;
         let mut cases: Vec<&AlertCase> = self.test.alerts.iter().collect();
         cases.sort_by_key(|c| c.eval_time);
@@ -259,9 +259,11 @@ fn as_prometheus(spec: &GroupSpec) -> GroupSpec {
 }
 
 /// The engine of a test: subqueries without a step take the evaluation interval.
-pub(super) fn engine(memory: Arc<Memory>, default_step: Duration) -> Engine {
+pub(super) fn engine(memory: Arc<Memory>, default_step: Duration, options: &Options) -> Engine {
     let options = EngineOptions {
         default_step,
+        parse: options.language,
+        delayed_name_removal: options.delayed_name_removal,
         warn_unkept: false,
         ..EngineOptions::default()
     };

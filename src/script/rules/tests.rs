@@ -330,10 +330,10 @@ fn every_corpus_rule_evaluates_over_nothing() {
         .iter()
         .map(|p| (p.display().to_string(), std::fs::read_to_string(p).unwrap()))
         .collect();
-    let specs = load(&files, UnknownKeys::Refuse).unwrap();
+    let specs = load(&files, UnknownKeys::Refuse, ParseOptions::default()).unwrap();
     assert_eq!(specs.iter().map(|g| g.rules.len()).sum::<usize>(), 105);
     let memory = Arc::new(memory::Memory::default());
-    let engine = run::engine(memory.clone(), Duration::from_secs(60));
+    let engine = run::engine(memory.clone(), Duration::from_secs(60), &Options::default());
     let nothing = BTreeMap::new();
     for missing in [Missing::Resolve, Missing::Blind] {
         let ctx = EvalContext {
