@@ -39,7 +39,7 @@ mod tests {
     use crate::store::Store;
 
     fn ask(config: &str, expr: &str) -> Result<(), QueryError> {
-        let config: Config = toml::from_str(config).unwrap();
+        let config: Config = toml::from_str(config).expect("a valid config");
         let options = engine_options(&config.query, &Clock::system());
         let engine = Engine::new(Arc::new(Store::new(10)), options);
         let at = Timestamp::from_secs(600);
