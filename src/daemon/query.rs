@@ -38,19 +38,25 @@ mod tests {
     use crate::promql::Engine;
     use crate::store::Store;
 
-    fn ask(config: &str, expr: &str) -> Result<(), QueryError> {
-        let config: Config = toml::from_str(config).expect("a valid config");
+    fn ask(config: &Config, expr: &str) -> Result<(), QueryError> {
         let options = engine_options(&config.query, &Clock::system());
         let engine = Engine::new(Arc::new(Store::new(10)), options);
         let at = Timestamp::from_secs(600);
         engine.instant_once(expr, at).map(|_| ())
     }
 
+    fn config(text: &str) -> Config {
+        toml::from_str(text).unwrap()
+    }
+
     #[test]
     fn the_config_bounds_queries_and_switches_features() {
-        let late = ask("[query]\ntimeout = \"20ms\"", "vector(1)[1000d:1m]");
+        let late = ask(
+            &config("[query]\ntimeout = \"20ms\""),
+            "vector(1)[1000d:1m]",
+        );
         assert!(late.unwrap_err().to_string().contains("query.timeout"));
-        let large = ask("[query]\nmax_samples = 1000", "vector(1)[1d:5m]");
+        let large = ask(&config("[query]\nmax_samples = 1000"), "vector(1)[1d:5m]");
         assert!(large.unwrap_err().to_string().contains("query.max_samples"));
         let feature = |name: &str| format!("[query]\nenable_features = [\"promql-{name}\"]");
         for (name, expr) in [
@@ -58,9 +64,9 @@ mod tests {
             ("extended-range-selectors", "rate(m[5m] anchored)"),
             ("binop-fill-modifiers", "m + fill(0) m"),
         ] {
-            let off = ask("", expr).unwrap_err().to_string();
+            let off = ask(&config(""), expr).unwrap_err().to_string();
             assert!(off.contains(&format!("promql-{name} switches")), "{off}");
-            assert_eq!(ask(&feature(name), expr), Ok(()), "{expr}");
+            assert_eq!(ask(&config(&feature(name)), expr), Ok(()), "{expr}");
         }
     }
 }
