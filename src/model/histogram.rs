@@ -22,6 +22,7 @@ pub use bounds::Bucket;
 pub use combine::{Incompatible, Met};
 pub use kahan::{Cell, Kahan};
 pub use quantile::NanEffect;
+pub use text::go_float;
 
 /// Schema of a histogram with custom bounds.
 pub const CUSTOM_SCHEMA: i32 = -53;

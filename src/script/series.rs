@@ -17,12 +17,27 @@ pub fn parse_line(line: &str) -> Result<(Labels, Vec<Option<Point>>), String> {
 
 /// Reads the items after the metric, e.g. `0+1x10 _ stale {{count:3}}`.
 pub fn parse_values(text: &str) -> Result<Vec<Option<Point>>, String> {
+    parse_items(text).map(|(points, _)| points)
+}
+
+/// The same as [`parse_line`], and of each sample whether a counter reset hint was written.
+pub(super) fn parse_hinted(line: &str) -> Result<(Labels, Vec<Option<Point>>, Vec<bool>), String> {
+    let (labels, end) = parse_series(line).map_err(|e| e.to_string())?;
+    let (points, hinted) = parse_items(&line[end..])?;
+    Ok((labels, points, hinted))
+}
+
+fn parse_items(text: &str) -> Result<(Vec<Option<Point>>, Vec<bool>), String> {
     let mut out = Vec::new();
+    let mut hinted = Vec::new();
     let mut rest = text.trim_start();
     while !rest.is_empty() {
         let mut item = Item { rest };
         item.read(&mut out)
             .map_err(|e| format!("{e} at {:?}", item.rest))?;
+        let written = &rest[..rest.len() - item.rest.len()];
+        let is_hinted = written.to_ascii_lowercase().contains("counter_reset_hint");
+        hinted.resize(out.len().min(MOST_SAMPLES), is_hinted);
         if !item.rest.is_empty() && !item.rest.starts_with([' ', '\t']) {
             return Err(format!("unexpected text at {:?}", item.rest));
         }
@@ -31,7 +46,7 @@ pub fn parse_values(text: &str) -> Result<Vec<Option<Point>>, String> {
         }
         rest = item.rest.trim_start();
     }
-    Ok(out)
+    Ok((out, hinted))
 }
 
 struct Item<'a> {

@@ -10,8 +10,8 @@ impl fmt::Display for Histogram {
         write!(
             f,
             "{{count:{}, sum:{}",
-            number(self.count),
-            number(self.sum)
+            go_float(self.count),
+            go_float(self.sum)
         )?;
         for bucket in self.buckets() {
             let (from, to) = self.inclusive(&bucket);
@@ -22,15 +22,15 @@ impl fmt::Display for Histogram {
             } = bucket;
             let open = if from { '[' } else { '(' };
             let close = if to { ']' } else { ')' };
-            let (lower, upper) = (number(lower), number(upper));
-            write!(f, ", {open}{lower},{upper}{close}:{}", number(count))?;
+            let (lower, upper) = (go_float(lower), go_float(upper));
+            write!(f, ", {open}{lower},{upper}{close}:{}", go_float(count))?;
         }
         f.write_str("}")
     }
 }
 
 /// The shortest text that reads back, with an exponent below 1e-4 and from 1e6 on, as Go's `%g`.
-fn number(v: f64) -> String {
+pub fn go_float(v: f64) -> String {
     if v.is_nan() {
         return "NaN".to_owned();
     }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use crate::model::QueryError;
+use crate::model::histogram::{Met, go_float};
 
 use super::super::ast::{Aggregate, AggregateOp, Span};
-use super::super::display;
 use super::super::functions::labels::{check_name, count_text};
+use super::super::functions::sample;
 use super::call::{as_float, by_value};
 use super::group::{Groups, Key};
 use super::histogram_total::HistogramTotal;
@@ -15,7 +16,7 @@ use super::value::{Element, Point, Vector};
 use super::{Eval, Evaluation, not_a};
 
 impl Evaluation<'_> {
-    pub(super) fn aggregate(&self, a: &Aggregate, t: i64) -> Eval<Vector> {
+    pub(super) fn aggregate(&self, a: &Aggregate, span: Span, t: i64) -> Eval<Vector> {
         match a.op {
             AggregateOp::CountValues => self.count_values(a, t),
             AggregateOp::Topk | AggregateOp::Bottomk | AggregateOp::Limitk => {
@@ -23,14 +24,16 @@ impl Evaluation<'_> {
                     return Ok(Vec::new());
                 };
                 let vector = self.vector(&a.expr, t)?;
-                Ok(self.pick(a, k, vector))
+                self.work(vector.len())?;
+                Ok(self.pick(a, span, k, vector))
             }
             AggregateOp::LimitRatio => {
                 let Some(ratio) = self.ratio(a, t)? else {
                     return Ok(Vec::new());
                 };
                 let mut vector = self.vector(&a.expr, t)?;
-                vector.retain(|e| in_ratio(ratio, e.labels.fingerprint()));
+                self.work(vector.len())?;
+                vector.retain(|e| in_ratio(ratio, sample::hash(&e.labels)));
                 Ok(vector)
             }
             AggregateOp::Quantile => {
@@ -72,15 +75,16 @@ impl Evaluation<'_> {
                     // What it holds does not matter.
                     Histograms::Counted => 0.0,
                     Histograms::Ignored => {
-                        self.note_ignored(a);
+                        self.note_ignored(a, a.expr.span);
                         continue;
                     }
                 },
             };
             let (group, new) = groups.insert(&element.labels);
             if new {
-                states.push((start(element), element.drop_name));
+                states.push((start(element), false));
             }
+            states[group].1 |= element.drop_name;
             states[group].0.add(value);
         }
         Ok(states
@@ -108,12 +112,22 @@ impl Evaluation<'_> {
                     drop_name: element.drop_name,
                     floats: None,
                     histograms: None,
+                    mixed: false,
                     incompatible: false,
                 });
             }
             let state = &mut states[group];
+            if state.incompatible {
+                continue;
+            }
+            state.drop_name |= element.drop_name;
             match (&element.point, &mut state.histograms) {
-                (Point::Float(v), _) => state.floats.get_or_insert_default().add(*v),
+                (Point::Float(v), histograms) => {
+                    state.mixed |= histograms.is_some();
+                    state.floats.get_or_insert_default().add(*v);
+                }
+                // After a float there will be no result, whatever the histogram.
+                (Point::Histogram(_), None) if state.floats.is_some() => state.mixed = true,
                 (Point::Histogram(h), None) => {
                     state.histograms = Some(HistogramTotal::new(h, mean));
                 }
@@ -127,20 +141,25 @@ impl Evaluation<'_> {
         }
         let mut out = Vec::with_capacity(states.len());
         for (i, state) in states.into_iter().enumerate() {
+            if state.mixed {
+                self.notes.warn(
+                    a.expr.span,
+                    "encountered a mix of histograms and floats for aggregation",
+                );
+            }
+            let met = state.histograms.as_ref().map(HistogramTotal::met);
+            let valid = !state.mixed && !state.incompatible;
+            if let Some(met) = met {
+                let met = Met {
+                    hints_conflict: met.hints_conflict && valid,
+                    ..met
+                };
+                self.note_met(met, a.expr.span, "aggregation");
+            }
             let point = match (state.floats, state.histograms) {
-                (Some(floats), None) => Point::Float(floats.value()),
-                (None, Some(total)) if !state.incompatible => {
-                    self.note_met(total.met(), a.expr.span, "aggregation");
-                    Point::Histogram(Arc::new(total.value()))
-                }
-                (Some(_), Some(_)) => {
-                    self.notes.warn(
-                        a.expr.span,
-                        "encountered a mix of histograms and floats for aggregation",
-                    );
-                    continue;
-                }
-                (None, _) => continue,
+                (Some(floats), None) if valid => Point::Float(floats.value()),
+                (None, Some(total)) if valid => Point::Histogram(Arc::new(total.value())),
+                (_, _) => continue,
             };
             out.push(Element {
                 labels: key.of(groups.first(i)),
@@ -151,9 +170,9 @@ impl Evaluation<'_> {
         Ok(out)
     }
 
-    fn note_ignored(&self, a: &Aggregate) {
+    fn note_ignored(&self, a: &Aggregate, span: Span) {
         self.notes.info(
-            a.expr.span,
+            span,
             &format!("ignored histogram in {} aggregation", a.op.as_str()),
         );
     }
@@ -174,7 +193,7 @@ impl Evaluation<'_> {
         if k.abs() >= 9_223_372_036_854_775_807.0 {
             return Err(QueryError::Execution(format!(
                 "Scalar value {} {} int64",
-                display::number(k),
+                go_float(k),
                 if k > 0.0 { "overflows" } else { "underflows" }
             )));
         }
@@ -192,8 +211,8 @@ impl Evaluation<'_> {
                 span,
                 &format!(
                     "ratio value should be between -1 and 1, got {}, capping to {}",
-                    display::number(ratio),
-                    display::number(capped)
+                    go_float(ratio),
+                    go_float(capped)
                 ),
             );
         }
@@ -201,12 +220,12 @@ impl Evaluation<'_> {
     }
 
     /// The first `k` of each group in the order of the operator.
-    fn pick(&self, a: &Aggregate, k: usize, vector: Vector) -> Vector {
+    fn pick(&self, a: &Aggregate, span: Span, k: usize, vector: Vector) -> Vector {
         let mut groups = Groups::new(key(a));
         let mut picked: Vec<Vector> = Vec::new();
         for element in vector {
             if a.op != AggregateOp::Limitk && as_float(&element.point).is_none() {
-                self.note_ignored(a);
+                self.note_ignored(a, span);
                 continue;
             }
             let (group, new) = groups.insert(&element.labels);
@@ -240,7 +259,14 @@ impl Evaluation<'_> {
         check_name(label)?;
         let vector = self.vector(&a.expr, t)?;
         self.work(vector.len())?;
-        let key = key(a);
+        // As upstream: the label is set first, and grouping may take it away again.
+        let mut names = a.labels.clone();
+        let key = if a.without {
+            Key::Without(&a.labels)
+        } else {
+            names.push(label.to_owned());
+            Key::Only(&names)
+        };
         let mut groups = Groups::new(Key::All);
         let mut out: Vector = Vec::new();
         for element in &vector {
@@ -248,13 +274,14 @@ impl Evaluation<'_> {
                 Point::Float(v) => count_text(*v),
                 Point::Histogram(h) => h.to_string(),
             };
-            let labels = key.of(&element.labels).with(label, &value);
+            self.budget.hold_text(value.len())?;
+            let labels = key.of(&element.labels.with(label, &value));
             let (group, new) = groups.insert(&labels);
             if new {
                 out.push(Element {
                     labels,
                     point: Point::Float(0.0),
-                    drop_name: element.drop_name,
+                    drop_name: false,
                 });
             }
             if let Point::Float(n) = &mut out[group].point {
@@ -274,16 +301,11 @@ fn key(a: &Aggregate) -> Key<'_> {
 }
 
 /// True when a series is in the chosen share: `ratio` > 0 takes the first share, < 0 the last, so
-/// that r and r-1 complement each other.
-fn in_ratio(ratio: f64, fingerprint: u64) -> bool {
-    // Spreads the high bits, which decide.
-    let mut h = fingerprint;
-    h = (h ^ (h >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    h = (h ^ (h >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    h ^= h >> 33;
-    let place = h as f64 / u64::MAX as f64;
+/// that r and r-1 complement each other. As upstream, down to the hash.
+fn in_ratio(ratio: f64, hash: u64) -> bool {
+    let place = hash as f64 / u64::MAX as f64;
     if ratio >= 0.0 {
-        place < ratio || ratio >= 1.0
+        place < ratio
     } else {
         place >= 1.0 + ratio
     }
@@ -333,6 +355,8 @@ struct GroupTotal<T> {
     drop_name: bool,
     floats: Option<T>,
     histograms: Option<HistogramTotal>,
+    /// Floats and histograms came together.
+    mixed: bool,
     incompatible: bool,
 }
 

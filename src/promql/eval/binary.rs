@@ -1,6 +1,5 @@
 //! Binary operators.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::model::histogram::{Histogram, Incompatible, Met, ResetHint};
@@ -59,8 +58,10 @@ impl Evaluation<'_> {
     ) -> Eval<Vector> {
         let drops = changes_meaning(b.op) || b.returns_bool;
         let one = !drops || one_metric(vector.iter().map(|e| &e.labels));
+        self.work(vector.len())?;
         let mut out = Vec::with_capacity(vector.len());
         let number = Point::Float(scalar);
+        let mut remark = None;
         for mut element in vector {
             let (left, right) = if scalar_left {
                 (&number, &element.point)
@@ -68,7 +69,8 @@ impl Evaluation<'_> {
                 (&element.point, &number)
             };
             // Filters keep the vector's value, on whichever side it stands.
-            let Some(point) = self.combined(b, span, (left, right), &element.point) else {
+            let paired = combined(b, (left, right), &element.point, &mut remark);
+            let Paired::Kept(point) = paired else {
                 continue;
             };
             element.point = point;
@@ -77,12 +79,14 @@ impl Evaluation<'_> {
             }
             out.push(element);
         }
+        self.remark_on_binary(remark, span);
         if !one { self.unique(out) } else { Ok(out) }
     }
 
     fn matched(&self, b: &Binary, span: Span, left: &[Element], right: &[Element]) -> Eval<Vector> {
         let m = &b.matching;
-        if !m.fills() && (left.is_empty() || right.is_empty()) {
+        let nothing = left.is_empty() || right.is_empty();
+        if (nothing && !m.fills()) || (left.is_empty() && right.is_empty()) {
             return Ok(Vec::new());
         }
         // The many side is walked, the one side looked up.
@@ -95,128 +99,63 @@ impl Evaluation<'_> {
         // As upstream: with group_right, fill_left is for the many side too.
         let (fill_many, fill_one) = (m.fill_left, m.fill_right);
         let mut groups = Groups::new(key(m));
-        if !many.is_empty() || fill_many.is_some() {
-            for element in one {
-                let (group, new) = groups.insert(&element.labels);
-                if !new {
-                    return Err(duplicate_on_one_side(
-                        m,
-                        swapped,
-                        groups.first(group),
-                        &element.labels,
-                    ));
-                }
-            }
-        }
-        let mut matched = vec![false; one.len()];
-        let mut filled = Groups::new(key(m));
-        let mut results = Groups::new(Key::All);
-        let mut out = Vec::new();
-        let mut pair = |element: &Element, other: &Element| -> Eval<()> {
-            let result = self.paired(b, span, element, other);
-            if let Some(result) = result {
-                if m.card != Card::OneToOne && !results.insert(&result.labels).1 {
-                    return Err(QueryError::Execution(
-                        "multiple matches for labels: grouping labels must ensure unique matches"
-                            .to_owned(),
-                    ));
-                }
-                out.push(result);
-            }
-            Ok(())
-        };
-        let missing = |labels: &Labels, v: f64| Element::float(key(m).of(labels), v);
-        for element in many {
-            let (other, again) = match (groups.find(&element.labels), fill_one) {
-                (Some(i), _) => (
-                    Cow::Borrowed(&one[i]),
-                    std::mem::replace(&mut matched[i], true),
-                ),
-                (None, Some(v)) => (
-                    Cow::Owned(missing(&element.labels, v)),
-                    !filled.insert(&element.labels).1,
-                ),
-                (None, None) => continue,
-            };
-            if m.card == Card::OneToOne && again {
-                return Err(QueryError::Execution(
-                    "multiple matches for labels: many-to-one matching must be explicit \
-                     (group_left/group_right)"
-                        .to_owned(),
+        for element in one {
+            let (group, new) = groups.insert(&element.labels);
+            if !new {
+                return Err(duplicate_on_one_side(
+                    m,
+                    swapped,
+                    groups.first(group),
+                    &element.labels,
                 ));
             }
-            pair(element, &other)?;
+        }
+        let mut pairs = Pairs {
+            evaluation: self,
+            binary: b,
+            matched: vec![false; one.len()],
+            results: Vec::new(),
+            out: Vec::new(),
+            remark: None,
+        };
+        let mut missing: Vec<Element> = Vec::new();
+        for element in many {
+            match (groups.find(&element.labels), fill_one) {
+                (Some(i), _) => pairs.pair(element, &one[i], i)?,
+                (None, Some(v)) => {
+                    let (i, new) = groups.insert(&element.labels);
+                    if new {
+                        let labels = key(m).of(&element.labels);
+                        missing.push(Element::float(labels, v));
+                        pairs.matched.push(false);
+                    }
+                    pairs.pair(element, &missing[i - one.len()], i)?;
+                }
+                (None, None) => {}
+            }
         }
         if let Some(v) = fill_many {
-            for (other, _) in one.iter().zip(&matched).filter(|(_, matched)| !**matched) {
-                pair(&missing(&other.labels, v), other)?;
+            for (i, other) in one.iter().enumerate() {
+                if !pairs.matched[i] {
+                    let element = Element::float(key(m).of(&other.labels), v);
+                    pairs.pair(&element, other, i)?;
+                }
             }
+        }
+        let Pairs { out, remark, .. } = pairs;
+        self.remark_on_binary(remark, span);
+        if m.grouped() {
+            return self.unique(out);
         }
         Ok(out)
     }
 
-    /// The result for an element of the many side and its partner.
-    fn paired(
-        &self,
-        b: &Binary,
-        span: Span,
-        element: &Element,
-        other: &Element,
-    ) -> Option<Element> {
-        let m = &b.matching;
-        let (l, r) = if m.card == Card::OneToMany {
-            (other, element)
-        } else {
-            (element, other)
-        };
-        let point = self.combined(b, span, (&l.point, &r.point), &l.point)?;
-        let mut result = Element {
-            labels: result_labels(&element.labels, &other.labels, b.op, m),
-            point,
-            drop_name: element.drop_name && !changes_meaning(b.op),
-        };
-        if b.returns_bool {
-            self.drop_name(&mut result);
-        }
-        Some(result)
-    }
-
-    /// The result for two points, with what must be said of it; `filtered` is what a comparison
-    /// that holds lets through.
-    fn combined(
-        &self,
-        b: &Binary,
-        span: Span,
-        (left, right): (&Point, &Point),
-        filtered: &Point,
-    ) -> Option<Point> {
-        match combine(b.op, left, right) {
-            Combined::Value(point) => Some(point),
-            Combined::Merged(histogram, met) => {
-                let doing = if b.op == BinaryOp::Sub {
-                    "subtraction"
-                } else {
-                    "addition"
-                };
-                self.note_met(met, span, doing);
-                Some(Point::Histogram(Arc::new(histogram)))
-            }
-            Combined::Compared(held) if b.returns_bool => Some(Point::Float(truth(held))),
-            Combined::Compared(held) => held.then(|| filtered.clone()),
-            Combined::Incompatible => {
-                self.note_incompatible(b.op, span, left, right);
-                None
-            }
-            Combined::DifferentBuckets => {
-                self.notes.warn(
-                    span,
-                    &format!(
-                        "incompatible bucket layout encountered for binary operator {}",
-                        b.op.as_str()
-                    ),
-                );
-                None
-            }
+    fn remark_on_binary(&self, remark: Option<Remark>, span: Span) {
+        match remark {
+            Some(Remark::Met(met, doing)) => self.note_met(met, span, doing),
+            Some(Remark::Info(text)) => self.notes.info(span, &text),
+            Some(Remark::Warning(text)) => self.notes.warn(span, &text),
+            None => {}
         }
     }
 
@@ -235,22 +174,131 @@ impl Evaluation<'_> {
             );
         }
     }
+}
 
-    fn note_incompatible(&self, op: BinaryOp, span: Span, left: &Point, right: &Point) {
-        let name = |p: &Point| match p {
-            Point::Float(_) => "float",
-            Point::Histogram(_) => "histogram",
+/// The pairs of elements found so far, and what became of them.
+struct Pairs<'e> {
+    evaluation: &'e Evaluation<'e>,
+    binary: &'e Binary,
+    /// By group, whether it has had a result, kept or filtered out.
+    matched: Vec<bool>,
+    /// By group, the labels of its results, where several are allowed.
+    results: Vec<Option<Groups<'e>>>,
+    out: Vector,
+    remark: Option<Remark>,
+}
+
+impl Pairs<'_> {
+    /// An element of the many side and its partner in `group`.
+    fn pair(&mut self, element: &Element, other: &Element, group: usize) -> Eval<()> {
+        let b = self.binary;
+        let m = &b.matching;
+        let (l, r) = if m.card == Card::OneToMany {
+            (other, element)
+        } else {
+            (element, other)
         };
-        self.notes.info(
-            span,
-            &format!(
-                "incompatible sample types encountered for binary operator {:?}: {} {} {}",
-                op.as_str(),
-                name(left),
-                op.as_str(),
-                name(right)
-            ),
-        );
+        let point = match combined(b, (&l.point, &r.point), &l.point, &mut self.remark) {
+            Paired::Kept(point) => Some(point),
+            Paired::Filtered => None,
+            Paired::Impossible => return Ok(()),
+        };
+        let again = std::mem::replace(&mut self.matched[group], true);
+        if m.card == Card::OneToOne && again {
+            return Err(QueryError::Execution(
+                "multiple matches for labels: many-to-one matching must be explicit \
+                 (group_left/group_right)"
+                    .to_owned(),
+            ));
+        }
+        let mut result = Element {
+            labels: result_labels(&element.labels, &other.labels, b.op, m),
+            point: Point::Float(0.0),
+            drop_name: element.drop_name && !changes_meaning(b.op),
+        };
+        if b.returns_bool {
+            self.evaluation.drop_name(&mut result);
+        }
+        if m.card != Card::OneToOne {
+            if self.results.len() <= group {
+                self.results.resize_with(group + 1, || None);
+            }
+            let labels = self.results[group].get_or_insert_with(|| Groups::new(Key::All));
+            if !labels.insert(&result.labels).1 {
+                return Err(QueryError::Execution(
+                    "multiple matches for labels: grouping labels must ensure unique matches"
+                        .to_owned(),
+                ));
+            }
+        }
+        if let Some(point) = point {
+            result.point = point;
+            self.out.push(result);
+        }
+        Ok(())
+    }
+}
+
+/// What became of two points.
+enum Paired {
+    Kept(Point),
+    /// A comparison that does not hold.
+    Filtered,
+    /// They do not go together.
+    Impossible,
+}
+
+/// What must be said of a binary operation; as upstream, of its last pair only.
+enum Remark {
+    Met(Met, &'static str),
+    Info(String),
+    Warning(String),
+}
+
+/// The result for two points, with what must be said of it; `filtered` is what a comparison that
+/// holds lets through.
+fn combined(
+    b: &Binary,
+    (left, right): (&Point, &Point),
+    filtered: &Point,
+    remark: &mut Option<Remark>,
+) -> Paired {
+    match combine(b.op, left, right) {
+        Combined::Value(point) => Paired::Kept(point),
+        Combined::Merged(histogram, met) => {
+            if met.hints_conflict || met.bounds_differed {
+                let doing = if b.op == BinaryOp::Sub {
+                    "subtraction"
+                } else {
+                    "addition"
+                };
+                *remark = Some(Remark::Met(met, doing));
+            }
+            Paired::Kept(Point::Histogram(Arc::new(histogram)))
+        }
+        Combined::Compared(held) if b.returns_bool => Paired::Kept(Point::Float(truth(held))),
+        Combined::Compared(true) => Paired::Kept(filtered.clone()),
+        Combined::Compared(false) => Paired::Filtered,
+        Combined::Incompatible => {
+            let kind = |p: &Point| match p {
+                Point::Float(_) => "float",
+                Point::Histogram(_) => "histogram",
+            };
+            let op = b.op.as_str();
+            *remark = Some(Remark::Info(format!(
+                "incompatible sample types encountered for binary operator {op:?}: {} {op} {}",
+                kind(left),
+                kind(right)
+            )));
+            Paired::Impossible
+        }
+        Combined::DifferentBuckets => {
+            *remark = Some(Remark::Warning(format!(
+                "incompatible bucket layout encountered for binary operator {}",
+                b.op.as_str()
+            )));
+            Paired::Impossible
+        }
     }
 }
 

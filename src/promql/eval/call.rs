@@ -1,5 +1,6 @@
 //! Function calls.
 
+use crate::model::histogram::go_float;
 use crate::model::{Labels, QueryError};
 
 use super::super::ast::{Call, Expr, ExprKind, Span};
@@ -184,7 +185,7 @@ impl Evaluation<'_> {
                 span,
                 &format!(
                     "quantile value should be between 0 and 1, got {}",
-                    super::super::display::number(q)
+                    go_float(q)
                 ),
             );
         }

@@ -21,14 +21,14 @@ impl Evaluation<'_> {
                 numbers.push(self.scalar(e, t)?);
             }
         }
-        if kind == Over::Quantile {
-            self.check_quantile(numbers[0], call.args[0].span);
-        }
-        if kind == Over::DoubleExponentialSmoothing {
-            regression::check_factors(numbers[0], numbers[1])?;
-        }
         let operand = arg(call, at)?;
         let windows = self.windows(operand, t)?;
+        if kind == Over::Quantile && windows.series.iter().any(|w| !w.floats.is_empty()) {
+            self.check_quantile(numbers[0], call.args[0].span);
+        }
+        if kind == Over::DoubleExponentialSmoothing && !windows.series.is_empty() {
+            regression::check_factors(numbers[0], numbers[1])?;
+        }
         let edges = operand.bare().selector().map_or(Edges::Plain, |s| s.edges);
         let one = one_metric(windows.series.iter().map(|w| &w.labels));
         let mut out = Vec::with_capacity(windows.series.len());
@@ -77,6 +77,7 @@ impl Evaluation<'_> {
             if kind.takes_histograms() {
                 return Ok(self.reduce_histograms(kind, window, windows, span));
             }
+            // A single float gives no trend, but is told of all the same.
             if !window.floats.is_empty() {
                 self.notes.info(
                     span,
@@ -182,9 +183,6 @@ impl Evaluation<'_> {
     ) -> Eval<Option<Point>> {
         let floats = &window.floats[..];
         let values = || floats.iter().map(|s| s.v);
-        if matches!(kind, Over::Rate | Over::Increase) {
-            self.note_no_counter(&window.labels, span);
-        }
         let range = rate::Range {
             from: windows.from,
             to: windows.to,
@@ -217,6 +215,9 @@ impl Evaluation<'_> {
             | Over::TsOfFirst
             | Over::TsOfLast => return Err(not_a("a reduction of floats")),
         };
+        if value.is_some() && matches!(kind, Over::Rate | Over::Increase) {
+            self.note_no_counter(&window.labels, span);
+        }
         Ok(value.map(Point::Float))
     }
 
@@ -232,17 +233,14 @@ impl Evaluation<'_> {
         if self.no_counter.borrow().as_ref().is_some_and(said) {
             return;
         }
-        let declared = matches!(labels.get("__type__"), "counter" | "histogram");
-        if !declared {
-            *self.no_counter.borrow_mut() = Some((span, name.to_owned()));
-            self.notes.info(
-                span,
-                &format!(
-                    "metric might not be a counter, name does not end in \
-                     _total/_sum/_count/_bucket: {name:?}"
-                ),
-            );
-        }
+        *self.no_counter.borrow_mut() = Some((span, name.to_owned()));
+        self.notes.info(
+            span,
+            &format!(
+                "metric might not be a counter, name does not end in \
+                 _total/_sum/_count/_bucket: {name:?}"
+            ),
+        );
     }
 
     pub(super) fn note_mixed_types(&self, name: &str, span: Span) {

@@ -100,7 +100,7 @@ fn change(
     let histogram = |i: usize| &*points[i].1;
     let (first, last) = (histogram(0), histogram(points.len() - 1));
     let gauge = |h: &Histogram| h.reset_hint == ResetHint::Gauge;
-    if counter && points.iter().any(|p| gauge(&p.1)) {
+    if counter && (gauge(first) || gauge(last)) {
         remarks.push(Remark::NotCounter);
     }
     // What the first one looks like does not matter when the second starts anew.
@@ -116,10 +116,16 @@ fn change(
     }
     let custom = before.schema == CUSTOM_SCHEMA;
     let inner = &points[1..points.len() - 1];
-    let mixed =
-        last.is_custom() != custom || (counter && inner.iter().any(|p| p.1.is_custom() != custom));
-    if mixed {
+    if last.is_custom() != custom {
         return Err(Incompatible);
+    }
+    if counter && inner.iter().any(|p| p.1.is_custom() != custom) {
+        // As upstream: this alone is said then.
+        remarks.clear();
+        return Err(Incompatible);
+    }
+    if counter && inner.iter().any(|p| gauge(&p.1)) {
+        remarks.push(Remark::NotCounter);
     }
     let mut change = last.clone();
     if counter {

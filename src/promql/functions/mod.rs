@@ -13,6 +13,7 @@ pub(crate) mod histogram_rate;
 pub(crate) mod labels;
 pub(crate) mod rate;
 pub(crate) mod regression;
+pub(crate) mod sample;
 
 /// The metric whose labels `info` adds unless told otherwise.
 pub(crate) const TARGET_INFO: &str = "target_info";

@@ -46,9 +46,9 @@ fn line(samples: &[Sample], origin: i64) -> Option<(f64, f64)> {
 /// Refuses factors outside 0 to 1.
 pub(crate) fn check_factors(smoothing: f64, trend: f64) -> Result<(), QueryError> {
     for (what, name, v) in [("smoothing", "sf", smoothing), ("trend", "tf", trend)] {
-        if !(v > 0.0 && v < 1.0) {
+        if v <= 0.0 || v >= 1.0 {
             return Err(QueryError::Execution(format!(
-                "invalid {what} factor. Expected: 0 < {name} < 1, got: {v}"
+                "invalid {what} factor. Expected: 0 < {name} < 1, got: {v:.6}"
             )));
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::model::{Labels, Timestamp, duration};
 use crate::promql::Point;
-use crate::script::series::parse_line;
+use crate::script::series::{parse_hinted, parse_line};
 
 use super::source::Loaded;
 
@@ -78,7 +78,16 @@ pub(super) struct Expect {
     pub(super) string: Option<String>,
     /// The result of an instant query is a range vector with values at these times.
     pub(super) range_vector: Option<(i64, i64, i64)>,
-    pub(super) series: Vec<(Labels, Vec<Option<Point>>)>,
+    pub(super) series: Vec<Expected>,
+}
+
+/// A series that a query must give.
+#[derive(Debug)]
+pub(super) struct Expected {
+    pub(super) labels: Labels,
+    pub(super) points: Vec<Option<Point>>,
+    /// Of each point, whether its counter reset hint counts.
+    pub(super) hinted: Vec<bool>,
 }
 
 /// Reads a script; never fails as a whole.
@@ -98,6 +107,8 @@ pub(super) fn commands(text: &str) -> Vec<Command> {
             continue;
         }
         let word = head.split_whitespace().next().unwrap_or_default();
+        let word = word.to_ascii_lowercase();
+        let word = word.as_str();
         let is_eval = word.starts_with("eval");
         if word == "clear" {
             let kind = Kind::Clear;
@@ -109,14 +120,20 @@ pub(super) fn commands(text: &str) -> Vec<Command> {
             .position(|l| l.is_empty())
             .map_or(lines.len(), |n| at + n);
         let body = &lines[at..end];
-        at = end;
         let kind = if is_eval {
-            eval(head, body).map(|e| Kind::Eval(Box::new(e)))
+            eval(head, body).map(|(e, read)| {
+                at += read;
+                Kind::Eval(Box::new(e))
+            })
         } else if word == "load" || word == "load_with_nhcb" {
             load(head, body)
         } else {
             Err(format!("unknown command {word:?}"))
         };
+        // What a number or an old-style message ends is followed by commands.
+        if !matches!(kind, Ok(Kind::Eval(_))) {
+            at = end;
+        }
         let kind = kind.unwrap_or_else(|e| Kind::Bad(e, is_eval));
         out.push(Command { line, kind });
     }
@@ -144,7 +161,8 @@ fn load(head: &str, body: &[&str]) -> Result<Kind, String> {
     })
 }
 
-fn eval(head: &str, body: &[&str]) -> Result<Eval, String> {
+/// An eval, and how many lines of `body` are its own.
+fn eval(head: &str, body: &[&str]) -> Result<(Eval, usize), String> {
     let (word, rest) = word(head);
     let mut expect = Expect::default();
     match word {
@@ -179,7 +197,9 @@ fn eval(head: &str, body: &[&str]) -> Result<Eval, String> {
         return Err("no expression".to_owned());
     }
     let is_range = matches!(times, Times::Range { .. });
+    let mut read = 0;
     for line in body {
+        read += 1;
         if expect_line(&mut expect, line, word, is_range)? {
             break;
         }
@@ -189,11 +209,12 @@ fn eval(head: &str, body: &[&str]) -> Result<Eval, String> {
     if both {
         return Err("expects an annotation and none of its level".to_owned());
     }
-    Ok(Eval {
+    let eval = Eval {
         expr: expr.to_owned(),
         times,
         expect,
-    })
+    };
+    Ok((eval, read))
 }
 
 /// Reads one line of a body; true when the body ends with it.
@@ -222,13 +243,19 @@ fn expect_line(
         expect.scalar = Some(v);
         return Ok(true);
     }
-    let (labels, points) = parse_line(line).map_err(|e| format!("{line:?}: {e}"))?;
+    let (labels, points, hinted) = parse_hinted(line).map_err(|e| format!("{line:?}: {e}"))?;
     if !is_range && expect.range_vector.is_none() && points.len() != 1 {
         return Err(format!(
             "{line:?}: an instant query gives one value per series"
         ));
     }
-    expect.series.push((labels, points));
+    // Of a series that stands twice, the last counts.
+    expect.series.retain(|e: &Expected| e.labels != labels);
+    expect.series.push(Expected {
+        labels,
+        points,
+        hinted,
+    });
     Ok(false)
 }
 

@@ -1,10 +1,10 @@
 //! Results against expectations.
 
-use crate::model::histogram::{Buckets, Histogram, ResetHint};
+use crate::model::histogram::{Buckets, Histogram};
 use crate::model::{Labels, is_stale_nan};
 use crate::promql::{Element, Outcome, Point, SeriesPoints};
 
-use super::command::{Expect, Text, Times};
+use super::command::{Expect, Expected, Text, Times};
 
 /// Refuses a result that is not the expected one.
 pub(super) fn outcome(expect: &Expect, times: Times, got: &Outcome) -> Result<(), String> {
@@ -114,13 +114,14 @@ fn element(labels: &Labels, point: &Point) -> String {
 }
 
 fn vector_result(expect: &Expect, got: &[Element]) -> Result<(), String> {
-    let want: Vec<(&Labels, &Point)> = expect
+    let want: Vec<(&Labels, Want<'_>)> = expect
         .series
         .iter()
-        .map(|(labels, points)| {
-            let point = points.first().and_then(Option::as_ref);
+        .map(|e| {
+            let point = e.points.first().and_then(Option::as_ref);
+            let hinted = e.hinted.first() == Some(&true);
             point
-                .map(|p| (labels, p))
+                .map(|p| (&e.labels, (p, hinted)))
                 .ok_or("an expected value is missing")
         })
         .collect::<Result<_, _>>()?;
@@ -162,10 +163,15 @@ fn matrix_result(
         return Err("series are not sorted by labels".to_owned());
     }
     let mut left: Vec<&SeriesPoints> = got.iter().collect();
-    for (labels, points) in &expect.series {
-        let want: Vec<(i64, &Point)> = (0..)
-            .zip(points)
-            .filter_map(|(i, p)| p.as_ref().map(|p| (from + i * step, p)))
+    for Expected {
+        labels,
+        points,
+        hinted,
+    } in &expect.series
+    {
+        let want: Vec<(i64, Want<'_>)> = (0..)
+            .zip(points.iter().zip(hinted))
+            .filter_map(|(i, (p, h))| p.as_ref().map(|p| (from + i * step, (p, *h))))
             .collect();
         let Some(place) = left.iter().position(|s| s.labels == *labels) else {
             if want.is_empty() {
@@ -187,7 +193,7 @@ fn matrix_result(
                     "{labels}: expected a point at {t}, got one at {at}"
                 ));
             }
-            same_point(want, got).map_err(|e| format!("{labels} at {t}: {e}"))?;
+            same_point(*want, got).map_err(|e| format!("{labels} at {t}: {e}"))?;
         }
     }
     match left.first() {
@@ -204,10 +210,13 @@ fn points_text(series: &SeriesPoints) -> String {
     points(series).chars().take(500).collect()
 }
 
-fn same_point(want: &Point, got: &Point) -> Result<(), String> {
+/// An expected point, and whether its counter reset hint counts.
+type Want<'e> = (&'e Point, bool);
+
+fn same_point((want, hinted): Want<'_>, got: &Point) -> Result<(), String> {
     let same = match (want, got) {
         (Point::Float(w), Point::Float(g)) => floats_equal(*w, *g),
-        (Point::Histogram(w), Point::Histogram(g)) => histograms_equal(w, g),
+        (Point::Histogram(w), Point::Histogram(g)) => histograms_equal(w, g, hinted),
         (Point::Float(_), Point::Histogram(_)) | (Point::Histogram(_), Point::Float(_)) => false,
     };
     if same {
@@ -240,7 +249,7 @@ pub(super) fn floats_equal(a: f64, b: f64) -> bool {
     difference / sum.min(f64::MAX) < TOLERANCE
 }
 
-fn histograms_equal(want: &Histogram, got: &Histogram) -> bool {
+fn histograms_equal(want: &Histogram, got: &Histogram, hinted: bool) -> bool {
     want.schema == got.schema
         && want.custom_values == got.custom_values
         && want.zero_threshold == got.zero_threshold
@@ -249,7 +258,7 @@ fn histograms_equal(want: &Histogram, got: &Histogram) -> bool {
         && floats_equal(want.zero_count, got.zero_count)
         && buckets_equal(&want.positive, &got.positive)
         && buckets_equal(&want.negative, &got.negative)
-        && (want.reset_hint == ResetHint::Unknown || want.reset_hint == got.reset_hint)
+        && (!hinted || want.reset_hint == got.reset_hint)
 }
 
 fn buckets_equal(a: &Buckets, b: &Buckets) -> bool {

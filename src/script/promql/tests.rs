@@ -98,9 +98,15 @@ fn the_conformance_page_says_what_passes() {
 /// Cases of our own, all of which pass.
 #[test]
 fn own_scripts_pass() {
-    let text = std::fs::read_to_string(folder().join("own/histograms.test")).unwrap();
-    let result = run("own/histograms.test", &text);
-    assert_eq!((result.passed, result.failed), (9, Vec::new()));
+    for (name, cases) in [("histograms.test", 9), ("semantics.test", 42)] {
+        let text = std::fs::read_to_string(folder().join("own").join(name)).unwrap();
+        let result = run(name, &text);
+        assert_eq!(
+            (result.passed, result.failed),
+            (cases, Vec::new()),
+            "{name}"
+        );
+    }
 }
 
 /// Runs a script; the lines that fail.
@@ -126,6 +132,28 @@ fn check(eval: &str, passes: bool) {
         "{eval}: {:?}",
         result.failed
     );
+}
+
+#[test]
+fn a_hint_counts_where_it_is_written() {
+    let load = "load 1m\n  h {{count:1 counter_reset_hint:gauge}}x1\n\n";
+    for (expected, failed) in [
+        ("{{count:1}}", vec![]),
+        ("{{count:1 counter_reset_hint:gauge}}", vec![]),
+        ("{{count:1 counter_reset_hint:unknown}}", vec![4]),
+    ] {
+        let text = format!("{load}eval instant at 1m h\n  h {expected}\n");
+        assert_eq!(failing(&text), failed, "{expected}");
+    }
+}
+
+#[test]
+fn a_number_ends_an_eval_and_the_next_may_follow_at_once() {
+    let text = "eval instant at 0 1\n  1\neval instant at 0 2\n  3\nEVAL\n";
+    let result = run("here", text);
+    assert_eq!(result.passed, 1);
+    let lines: Vec<usize> = result.failed.iter().map(|f| f.line).collect();
+    assert_eq!(lines, [3, 5]);
 }
 
 #[test]
