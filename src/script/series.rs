@@ -20,14 +20,16 @@ pub fn parse_values(text: &str) -> Result<Vec<Option<Point>>, String> {
     parse_items(text).map(|(points, _)| points)
 }
 
-/// The same as [`parse_line`], and of each sample whether a counter reset hint was written.
-pub(super) fn parse_hinted(line: &str) -> Result<(Labels, Vec<Option<Point>>, Vec<bool>), String> {
+/// Samples by step, and of each whether a counter reset hint was written.
+pub(super) type Hinted = (Vec<Option<Point>>, Vec<bool>);
+
+/// The same as [`parse_line`], with what is known of hints.
+pub(super) fn parse_hinted(line: &str) -> Result<(Labels, Hinted), String> {
     let (labels, end) = parse_series(line).map_err(|e| e.to_string())?;
-    let (points, hinted) = parse_items(&line[end..])?;
-    Ok((labels, points, hinted))
+    Ok((labels, parse_items(&line[end..])?))
 }
 
-fn parse_items(text: &str) -> Result<(Vec<Option<Point>>, Vec<bool>), String> {
+fn parse_items(text: &str) -> Result<Hinted, String> {
     let mut out = Vec::new();
     let mut hinted = Vec::new();
     let mut rest = text.trim_start();

@@ -243,7 +243,7 @@ fn expect_line(
         expect.scalar = Some(v);
         return Ok(true);
     }
-    let (labels, points, hinted) = parse_hinted(line).map_err(|e| format!("{line:?}: {e}"))?;
+    let (labels, (points, hinted)) = parse_hinted(line).map_err(|e| format!("{line:?}: {e}"))?;
     if !is_range && expect.range_vector.is_none() && points.len() != 1 {
         return Err(format!(
             "{line:?}: an instant query gives one value per series"
