@@ -12,6 +12,7 @@ pub mod forecast;
 pub mod given;
 pub mod inventory;
 pub mod ladder;
+pub mod limits;
 pub mod next;
 pub mod outlook;
 pub mod playbook;

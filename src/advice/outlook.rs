@@ -7,6 +7,7 @@
 mod past;
 mod queue;
 mod standing;
+pub mod words;
 
 use serde::{Deserialize, Serialize};
 

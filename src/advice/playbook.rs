@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::model::{Position, Problem, Problems};
 
 use super::decision::{Citation, StepRef};
+use super::limits::Limit;
 use rows::{
     Conflict, Dont, Fact, File, Implies, Line, Locate, Order, OrderKind, Row, Rung, Sign, Source,
     Step, Text,
@@ -37,6 +38,7 @@ pub struct Playbook {
     donts: BTreeMap<String, Dont>,
     locates: BTreeMap<String, Locate>,
     sources: BTreeMap<String, Source>,
+    limits: BTreeMap<String, Limit>,
     queries: BTreeSet<String>,
 }
 
@@ -101,6 +103,7 @@ impl Playbook {
             donts: BTreeMap::new(),
             locates: BTreeMap::new(),
             sources: BTreeMap::new(),
+            limits: BTreeMap::new(),
             queries,
         };
         for l in &loaded {
@@ -162,6 +165,16 @@ impl Playbook {
     /// All facts by id.
     pub fn facts(&self) -> impl Iterator<Item = &Fact> {
         self.facts.values()
+    }
+
+    /// A limit by id.
+    pub fn limit(&self, id: &str) -> Option<&Limit> {
+        self.limits.get(id)
+    }
+
+    /// All limits by id.
+    pub fn limits(&self) -> impl Iterator<Item = &Limit> {
+        self.limits.values()
     }
 
     /// All order rules by id.
@@ -289,6 +302,7 @@ impl Playbook {
         put(&mut self.donts, &file.dont, |r| &r.id);
         put(&mut self.locates, &file.locate, |r| &r.sign);
         put(&mut self.sources, &file.source, |r| &r.tag);
+        put(&mut self.limits, &file.limit, |r| &r.id);
     }
 
     /// File order, but no step before one that it requires. There is no cycle (checked before).

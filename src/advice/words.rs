@@ -37,6 +37,7 @@ pub fn figure(value: f64, unit: &str) -> String {
         "ratio" => format!("{} %", rounded(value * 100.0)),
         "bytes" => bytes(value),
         "seconds" => seconds(value),
+        "bytes_per_second" => format!("{}/s", bytes(value)),
         "per_second" => format!("{}/s", rounded(value)),
         _ => rounded(value),
     }

@@ -13,6 +13,6 @@ pub mod snapshot;
 
 pub use router::{Shared, router};
 pub use snapshot::{
-    Blind, Explanation, GroupView, MessageBooks, RuleKind, RuleView, RunView, SelectorView,
-    Snapshot, SourceHealth, SourceView, StepView,
+    Blind, Explanation, GroupView, MessageBooks, RuleKind, RuleView, RunView, RunwayView,
+    SelectorView, Snapshot, SourceHealth, SourceView, StepView,
 };

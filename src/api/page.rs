@@ -203,6 +203,7 @@ mod tests {
             signs: Vec::new(),
             decisions: Vec::new(),
             steps: Vec::new(),
+            runways: Vec::new(),
             messages: MessageBooks::default(),
             series: 0,
             samples: 0,

@@ -52,6 +52,7 @@ pub fn router(shared: Shared) -> Router {
         .route("/api/v1/loadline/explain", get(explain::explain))
         .route("/api/v1/loadline/signs", get(signs))
         .route("/api/v1/loadline/steps", get(steps))
+        .route("/api/v1/loadline/runway", get(runway))
         .fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") })
         .layer(middleware::from_fn(guard))
         .with_state(shared)
@@ -147,6 +148,11 @@ async fn signs(State(shared): State<Shared>) -> Response {
 async fn steps(State(shared): State<Shared>) -> Response {
     let snapshot = Arc::clone(&shared.snapshot.borrow());
     success(&snapshot.steps)
+}
+
+async fn runway(State(shared): State<Shared>) -> Response {
+    let snapshot = Arc::clone(&shared.snapshot.borrow());
+    success(&snapshot.runways)
 }
 
 /// `{"status":"success","data":…}`

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::advice::outlook::{Outlook, Past, Urgency};
 use crate::advice::{Decision, SignInstance};
 use crate::model::{Labels, Timestamp};
 use crate::rules::Alert;
@@ -35,12 +36,54 @@ pub struct Snapshot {
     pub decisions: Vec<Decision>,
     /// What is known to be in place or not, per system.
     pub steps: Vec<StepView>,
+    /// Limits and when they are reached, the next one first.
+    #[serde(default)]
+    pub runways: Vec<RunwayView>,
     /// Messages, counted.
     pub messages: MessageBooks,
     /// Series and samples in memory.
     pub series: usize,
     /// Samples in memory.
     pub samples: usize,
+}
+
+/// One limit and when it is reached.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunwayView {
+    /// Limit id.
+    pub limit: String,
+    /// What is used and against what.
+    pub title: String,
+    /// The sign that owns it: its row names the step.
+    pub sign: String,
+    /// Which one; empty for a figure of the team.
+    pub labels: Labels,
+    /// The same for people.
+    pub place: String,
+    /// Unit of value and limit.
+    pub unit: String,
+    /// What is used now.
+    pub value: f64,
+    /// How much there is.
+    pub ceiling: Option<f64>,
+    /// The limit before it changed, and when that was.
+    pub limit_was: Option<(f64, Timestamp)>,
+    /// What is said of it.
+    pub outlook: Outlook,
+    /// The same in a sentence.
+    pub sentence: String,
+    /// How urgent it is.
+    pub urgency: Urgency,
+    /// Days that the step takes that would be next.
+    pub lead_days: f64,
+    /// How well the forecasts of the last weeks did.
+    pub past: Option<Past>,
+    /// The same in a sentence; empty when none could be checked.
+    pub record: String,
+    /// Probability that it is reached before the next one in the list, where both have one.
+    pub before_next: Option<f64>,
+    /// The last 30 days, or hours where there are no days yet; null where it is missing.
+    pub recent: Vec<Option<f64>>,
 }
 
 /// Whether a source answers.

@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Next(NextArgs),
     /// Ask the running daemon what it watches and what it said
     Status(StatusArgs),
+    /// Ask the running daemon when each limit is reached
+    Runway(StatusArgs),
     /// Ask the running daemon what each selector of a rule finds
     Explain(ExplainArgs),
     /// Check files without starting anything

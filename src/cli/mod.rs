@@ -13,6 +13,7 @@ mod next;
 mod once;
 mod render;
 mod run;
+mod runway;
 mod status;
 mod test;
 
@@ -30,6 +31,7 @@ pub fn main() -> ExitCode {
         Command::Once(once) => once::once(&once),
         Command::Next(args) => next::next(&args),
         Command::Status(status) => status::status(&status),
+        Command::Runway(runway) => runway::runway(&runway),
         Command::Explain(explain) => explain::explain(&explain),
         Command::Check(check) => check::check(&check),
         Command::Test(test) => test::test(&test),

@@ -12,7 +12,7 @@ const WIDTH: usize = 80;
 /// Whether colours may be used.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Style {
-    color: bool,
+    pub(super) color: bool,
 }
 
 impl Style {
@@ -23,7 +23,7 @@ impl Style {
         }
     }
 
-    fn bold(self, text: &str) -> String {
+    pub(super) fn bold(self, text: &str) -> String {
         if self.color {
             format!("\x1b[1m{text}\x1b[0m")
         } else {
@@ -341,7 +341,7 @@ fn heading(out: &mut String, style: Style, title: &str) {
 }
 
 /// One wrapped paragraph: `first` spaces and the label in front, further lines at `rest`.
-fn line(out: &mut String, first: usize, rest: usize, label: &str, text: &str) {
+pub(super) fn line(out: &mut String, first: usize, rest: usize, label: &str, text: &str) {
     let initial = format!("{}{label}", " ".repeat(first));
     let subsequent = " ".repeat(rest);
     let options = textwrap::Options::new(WIDTH)

@@ -97,6 +97,7 @@ pub async fn look_once(plan: Plan) -> anyhow::Result<Snapshot> {
         alerts,
         signs: views::worst_first(signs.into_values()),
         decisions: advised.iter().map(|a| a.decision.clone()).collect(),
+        runways: Vec::new(),
         steps: advised
             .iter()
             .flat_map(|a| views::steps(&plan.playbook, a))

@@ -9,6 +9,7 @@
 //! - A reload is all or nothing; unchanged targets and groups keep their state.
 
 mod broken;
+mod capacity;
 mod collect;
 mod discover;
 mod fleet;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::broken::Broken;
+use super::capacity::Capacity;
 use super::observed::Observed;
 use super::plan::Plan;
 use super::unwritten::{Evaluated, Unwritten, unless_full};
@@ -65,6 +66,7 @@ pub(crate) struct Pipeline {
     groups: Vec<Group>,
     signs: BTreeMap<SignKey, SignInstance>,
     advised: Vec<Advised>,
+    capacity: Capacity,
     started: Timestamp,
     sources_seen: Option<Timestamp>,
     /// Since when the sources have to be asked.
@@ -90,6 +92,7 @@ impl Pipeline {
                 }
             }
         }
+        let capacity = Capacity::restore(&rooms.state, &plan.playbook).await?;
         let interval = plan.config.global.evaluation_interval.0;
         let mut groups: Vec<Group> = plan
             .rules
@@ -108,6 +111,7 @@ impl Pipeline {
             groups,
             signs: BTreeMap::new(),
             advised: Vec::new(),
+            capacity,
             started: now,
             sources_seen: None,
             resumed: Timestamp(0),
@@ -158,6 +162,7 @@ impl Pipeline {
         self.groups = reloaded.groups;
         self.config = Arc::clone(&plan.config);
         self.playbook = Arc::clone(&plan.playbook);
+        self.capacity.adopt(&plan.playbook);
         self.outbox = outbox;
         for labels in &reloaded.stale {
             self.rooms.store.record(
@@ -215,6 +220,9 @@ impl Pipeline {
             }
         }
         if done.evaluated > 0 {
+            self.capacity
+                .tick(&self.rooms, &self.playbook, &self.config, now)
+                .await?;
             self.advise(now).await?;
         }
         // A message that waited over a restart gets its advice first, if that comes soon.
@@ -278,6 +286,11 @@ impl Pipeline {
     /// Decisions with what they were made from.
     pub(crate) fn advised(&self) -> &[Advised] {
         &self.advised
+    }
+
+    /// The limits that are followed.
+    pub(crate) fn capacity(&self) -> &Capacity {
+        &self.capacity
     }
 
     /// The advice as data.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::advice::Verdict;
-use crate::api::{Blind, MessageBooks, Snapshot, SourceHealth, StepView};
+use crate::advice::outlook::Outlook;
+use crate::api::{Blind, MessageBooks, RunwayView, Snapshot, SourceHealth, StepView};
 use crate::model::Timestamp;
 use crate::rules::AlertState;
 use crate::state::Book;
@@ -56,6 +57,7 @@ impl Publisher {
             signs: super::views::worst_first(pipeline.signs().values().cloned()),
             decisions: pipeline.decisions(),
             steps: steps(pipeline),
+            runways: pipeline.capacity().views().to_vec(),
             messages,
             series: pipeline.rooms.store.series(),
             samples: pipeline.rooms.store.samples(),
@@ -99,6 +101,7 @@ impl Publisher {
             let seconds = metrics.rule_group_last_duration_seconds.with([&group.key]);
             seconds.set(group.seconds);
         }
+        metrics.runway_days.set_all(runway_days(&s.runways));
         metrics.outbox_length.set(s.messages.pending as f64);
         let notices = books.iter().flat_map(|b| {
             let of = |state, n: i64| ([b.endpoint.as_str(), state], n as f64);
@@ -115,6 +118,30 @@ impl Publisher {
         let age = oldest.map_or(0.0, |t| s.at.since(t).as_secs_f64());
         metrics.outbox_oldest_seconds.set(age);
     }
+}
+
+/// Days to each limit: 0 when it is passed, nothing where there is no number.
+fn runway_days(runways: &[RunwayView]) -> Vec<([&str; 3], f64)> {
+    let mut out = Vec::new();
+    for r in runways {
+        let mut tell = |quantile, days: Option<f64>| {
+            out.extend(days.map(|d| ([r.limit.as_str(), r.place.as_str(), quantile], d)));
+        };
+        match &r.outlook {
+            Outlook::Over { .. } => {
+                ["0.1", "0.5", "0.9"]
+                    .into_iter()
+                    .for_each(|q| tell(q, Some(0.0)));
+            }
+            Outlook::Ahead(a) => {
+                tell("0.1", a.p10);
+                tell("0.5", a.p50);
+                tell("0.9", a.p90);
+            }
+            Outlook::NoLimit | Outlook::NotEnough { .. } | Outlook::UnitsChanged { .. } => {}
+        }
+    }
+    out
 }
 
 /// What is known of each step.

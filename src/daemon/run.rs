@@ -402,6 +402,7 @@ impl Daemon {
         api.close();
         within(API_DRAIN, "API", api.wait()).await;
         let state = pipeline.rooms.state.clone();
+        pipeline.capacity().keep(&state).await?;
         drop(senders);
         drop(pipeline);
         match tokio::time::timeout(STATE_END, state.close()).await {

@@ -107,12 +107,14 @@ impl Reduced {
         }
     }
 
-    /// A signal with the past that was kept, in any order; later ones of the same number win.
-    pub fn restore(value: HourValue, hours: Vec<Hour>, days: Vec<Day>) -> Self {
-        let mut this = Self::new(value);
-        hours.into_iter().for_each(|h| this.put_hour(h));
-        days.into_iter().for_each(|d| this.put_day(d));
-        this
+    /// Takes an hour that was kept; a later one of the same number wins.
+    pub fn restore_hour(&mut self, hour: Hour) {
+        self.put_hour(hour);
+    }
+
+    /// Takes a day that was kept.
+    pub fn restore_day(&mut self, day: Day) {
+        self.put_day(day);
     }
 
     /// Takes a sample. One that is not finite, or older than the hour that is open, is not taken.
@@ -130,8 +132,7 @@ impl Reduced {
                 open.count = open.count.saturating_add(1);
                 return Completed::default();
             }
-            Some(_) => self.close(t),
-            None => Completed::default(),
+            Some(_) | None => self.close(t),
         };
         let known = self.hours.back().filter(|h| h.number == number);
         // After a restart within an hour the rest of it joins what was kept.
@@ -154,25 +155,26 @@ impl Reduced {
         completed
     }
 
-    /// Closes the hour that is open when it is over at `now`.
+    /// Closes the hour that is open, and the day of the last hour, when they are over at `now`.
     pub fn close(&mut self, now: Timestamp) -> Completed {
         let number = now.millis().div_euclid(HOUR_MS);
-        let Some(open) = self.open.filter(|o| o.number < number) else {
-            return Completed::default();
-        };
-        self.open = None;
-        let hour = open.hour();
-        self.put_hour(hour);
-        let day = hour.number.div_euclid(HOURS_A_DAY);
-        let over = number.div_euclid(HOURS_A_DAY) > day;
-        let day = if over { self.reduce_day(day) } else { None };
-        if let Some(day) = day {
+        let mut completed = Completed::default();
+        if let Some(open) = self.open.filter(|o| o.number < number) {
+            self.open = None;
+            let hour = open.hour();
+            self.put_hour(hour);
+            completed.hour = Some(hour);
+        }
+        let today = number.div_euclid(HOURS_A_DAY);
+        let last = self.hours.back().map(|h| h.number.div_euclid(HOURS_A_DAY));
+        let reduced = self.days.back().map_or(i64::MIN, |d| d.number);
+        if let Some(last) = last.filter(|d| *d < today && *d > reduced) {
+            completed.day = self.reduce_day(last);
+        }
+        if let Some(day) = completed.day {
             self.put_day(day);
         }
-        Completed {
-            hour: Some(hour),
-            day,
-        }
+        completed
     }
 
     /// The hour that is open as it stands, to be kept when the program stops.
@@ -400,6 +402,21 @@ mod tests {
         reduced.observe(at(48.0), 1.0);
         let days = reduced.daily(at(48.0));
         assert!(days.len() == 2 && days[1].is_nan(), "five hours: {days:?}");
+
+        // A day whose last hours nobody saw is over all the same.
+        let (mut reduced, _) = fed(HourValue::Mean, 0..10, |h| h as f64);
+        reduced.observe(at(24.5), 1.0);
+        assert!(
+            reduced.daily(at(25.0)).is_empty(),
+            "a first day needs eighteen"
+        );
+        let (mut reduced, _) = fed(HourValue::Mean, 0..40, |h| h as f64);
+        assert_eq!(reduced.close(at(41.0)).day, None);
+        assert_eq!(
+            reduced.close(at(48.1)).day.map(|d| (d.number, d.hours)),
+            Some((1, 16))
+        );
+        assert_eq!(reduced.close(at(48.2)), Completed::default());
     }
 
     #[test]
@@ -436,7 +453,8 @@ mod tests {
         before.observe(at(10.1), 2.0);
         before.observe(at(10.2), 4.0);
         let kept = before.unfinished().unwrap();
-        let mut after = Reduced::restore(HourValue::Mean, vec![kept], vec![]);
+        let mut after = Reduced::new(HourValue::Mean);
+        after.restore_hour(kept);
         after.observe(at(10.8), 9.0);
         let hour = after.observe(at(11.0), 1.0).hour.unwrap();
         assert_eq!((hour.mean, hour.count, hour.highest), (5.0, 3, 9.0));

@@ -32,6 +32,7 @@ pub fn migrations() -> &'static [(i64, &'static str, &'static str)] {
     &[
         (1, "initial", include_str!("migrations/0001_initial.sql")),
         (2, "silences", include_str!("migrations/0002_silences.sql")),
+        (3, "capacity", include_str!("migrations/0003_capacity.sql")),
     ]
 }
 

@@ -254,6 +254,8 @@ pub struct Metrics {
     pub blind: Gauges<1>,
     /// 1 for the step named now, by system.
     pub next_step_info: Gauges<2>,
+    /// Days to each limit, by limit, signal and quantile; 0 when it is passed.
+    pub runway_days: Gauges<3>,
     /// Messages delivered, by endpoint.
     pub notifications_total: Counters<1>,
     /// Failed attempts, by endpoint.
@@ -349,6 +351,11 @@ impl Metrics {
                 "loadline_next_step_info",
                 &["system", "step"],
                 "1 for the step that is named now.",
+            ),
+            runway_days: r.gauges(
+                "loadline_runway_days",
+                &["limit", "signal", "quantile"],
+                "Days until a limit is reached; 0 when it is passed, absent when it is not in sight.",
             ),
             notifications_total: r.counters(
                 "loadline_notifications_total",

@@ -62,6 +62,11 @@ async fn every_earlier_schema_is_brought_up_to_date_with_its_rows() {
         assert_eq!(alerts.len(), 1);
         assert_eq!(alerts[0].fingerprint, u64::MAX);
         assert_eq!(state.load_advice().await.unwrap().len(), 1);
+        let capacity = state.load_capacity().await.unwrap();
+        assert_eq!(capacity.len(), usize::from(steps >= 3));
+        for row in capacity {
+            assert_eq!((row.hours.len(), row.days.len()), (1, 1));
+        }
         assert_eq!(state.pending_notices().await.unwrap().len(), 1);
         assert_eq!(state.groups().await.unwrap().len(), 1);
         let endpoint = state.endpoint("default/log").await.unwrap();

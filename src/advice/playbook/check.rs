@@ -200,6 +200,19 @@ impl Checker<'_> {
         self.unique("conflict", f.conflict.iter().map(|r| &r.id));
         self.unique("dont", f.dont.iter().map(|r| &r.id));
         self.unique("source", f.source.iter().map(|r| &r.tag));
+        self.unique("limit", f.limit.iter().map(|r| &r.id));
+        for r in &f.limit {
+            let at = format!("limit {:?}", r.id.get_ref());
+            self.reference(&at, "sign", Some(&r.sign));
+            self.query(&at, r.value.as_ref());
+            self.query(&at, r.limit.as_ref());
+            self.reference(&at, "fact", r.value_fact.as_ref());
+            self.reference(&at, "fact", r.limit_fact.as_ref());
+            self.cites(&at, &r.cite);
+            if let Some(problem) = r.problem() {
+                self.problem(&at, &r.id, problem);
+            }
+        }
         for r in &f.line {
             self.refs("line", &r.id, "sign", &r.signs);
         }

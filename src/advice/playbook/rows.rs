@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_spanned::Spanned;
 
 use super::guard::Guard;
+use crate::advice::limits::Limit;
 
 /// An id, a citation or a query with its place.
 pub type Text = Spanned<String>;
@@ -28,6 +29,7 @@ pub(crate) struct File {
     pub(crate) dont: Vec<Dont>,
     pub(crate) locate: Vec<Locate>,
     pub(crate) source: Vec<Source>,
+    pub(crate) limit: Vec<Limit>,
 }
 
 /// A scale stage; bounds are those at which it ends.
