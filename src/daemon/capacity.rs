@@ -417,3 +417,6 @@ fn day_of(r: &DayRow) -> Day {
         hours: u8::try_from(r.hours).unwrap_or(u8::MAX),
     }
 }
+
+#[cfg(test)]
+mod tests;
