@@ -19,6 +19,8 @@ pub use standing::{Standing, Urgency};
 
 /// Below so many days a daily forecast is called early.
 const EARLY_DAYS: usize = 60;
+/// Below so many days one step or one fall can look like a trend: only near certainty is urgent.
+const SHORT_DAYS: usize = 28;
 /// Hours in a day.
 const DAY: f64 = 24.0;
 /// Within so many days the hourly answer is shown when there are both.
@@ -132,6 +134,11 @@ impl Ahead {
         self.days < EARLY_DAYS
     }
 
+    /// True when the history is so short that one step in it looks like a trend.
+    pub fn short(&self) -> bool {
+        self.days < SHORT_DAYS
+    }
+
     /// Whether even the far end lies within so many days.
     pub fn surely_within(&self, days: f64) -> bool {
         self.p90.is_some_and(|p| p <= days)
@@ -171,7 +178,10 @@ pub fn outlook(seen: &Seen<'_>) -> Outlook {
         };
     }
     let seed = forecast::seed(seen.name);
-    let draw = |engine, history| forecast::forecast(engine, seen.kind, history, &[limit], seed);
+    // In a short past one fall is enough to be taken for a saw-tooth (log rotation, retention).
+    let falls_back = days < SHORT_DAYS && forecast::falls(&DAILY, daily) > 0;
+    let kind = if falls_back { Kind::Gauge } else { seen.kind };
+    let draw = |engine, history| forecast::forecast(engine, kind, history, &[limit], seed);
     let near = HOURLY
         .enough(hourly)
         .ok()

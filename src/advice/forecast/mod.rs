@@ -228,6 +228,11 @@ pub fn forecast(
     })
 }
 
+/// How often the recent past fell by more than a quarter of its range.
+pub(crate) fn falls(engine: &Engine, history: &[f64]) -> usize {
+    prepare::resets(history, engine.reset_window)
+}
+
 /// The seed of a series: FNV-1a of its name, so that the same data gives the same answer.
 pub fn seed(series: &str) -> u64 {
     series.bytes().fold(0xCBF2_9CE4_8422_2325, |hash, byte| {

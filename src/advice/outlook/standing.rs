@@ -11,6 +11,9 @@ const LEAVE: u8 = 3;
 /// Clearly below: the probability is by so much under the rule.
 const BELOW: f64 = 0.15;
 
+/// What takes the place of the rules while the history is short.
+const NEARLY_CERTAIN: f64 = 0.9;
+
 /// How urgent a limit is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -57,8 +60,12 @@ impl Standing {
             }
         };
         let within = &ahead.within;
+        let short = ahead.short();
         let holds = |margin: f64| {
-            let at_least = |p: Option<f64>, rule: f64| p.is_some_and(|p| p >= rule - margin);
+            let at_least = |p: Option<f64>, rule: f64| {
+                let rule = if short { NEARLY_CERTAIN } else { rule };
+                p.is_some_and(|p| p >= rule - margin)
+            };
             if at_least(within.day, 0.5) || at_least(within.two_weeks, 0.5) {
                 Urgency::Now
             } else if at_least(within.quarter, 0.4) {

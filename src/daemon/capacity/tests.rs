@@ -1,35 +1,9 @@
 use super::*;
 use crate::advice::Playbook;
 
-const LIMITS: &str = r#"
-[[sign]]
-id = "disk-space-runway"
-title = "A file system is filling up"
-group = "application"
-what = "disk space in use"
-
-[[limit]]
-id = "disk"
-title = "Disk space"
-sign = "disk-space-runway"
-kind = "level"
-unit = "bytes"
-value = "used"
-limit = "1000"
-
-[[limit]]
-id = "cpu"
-title = "CPU"
-sign = "disk-space-runway"
-kind = "gauge"
-unit = "ratio"
-value = "busy"
-limit = "0.7"
-"#;
-
+/// The shipped one; its limits are `disk`, a level, and `cpu`, a gauge.
 fn playbook() -> Playbook {
-    let files = [("limits.toml".to_owned(), LIMITS.to_owned())];
-    Playbook::load(&files, &|_| Ok(())).unwrap()
+    Playbook::load(&crate::daemon::shipped::playbook_files(), &|_| Ok(())).unwrap()
 }
 
 /// Some Monday at midnight.
