@@ -8,6 +8,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use super::pipeline::Rooms;
+use super::unwritten::unless_full;
 use crate::advice::Playbook;
 use crate::advice::forecast::Kind;
 use crate::advice::limits::{self, Limit, Measured};
@@ -223,16 +224,17 @@ impl Capacity {
                 tracing::warn!(warning, "a limit cannot be followed");
             }
         }
-        rooms.state.commit_capacity(&rows).await?;
+        // An hour that a full disk keeps from being written is missing after a restart, no more.
+        unless_full(rooms.state.commit_capacity(&rows).await)?;
         if rows.iter().any(|r| !r.days.is_empty()) {
             let (hour, day) = (
                 now.millis().div_euclid(HOUR_MS),
                 now.millis().div_euclid(DAY_MS),
             );
-            rooms
+            let pruned = rooms
                 .state
-                .prune_capacity(hour - HOURS, day - DAYS, now - FORGET)
-                .await?;
+                .prune_capacity(hour - HOURS, day - DAYS, now - FORGET);
+            unless_full(pruned.await)?;
         }
         Ok(())
     }
@@ -252,7 +254,7 @@ impl Capacity {
                 ));
             }
         }
-        state.commit_capacity(&rows).await?;
+        unless_full(state.commit_capacity(&rows).await)?;
         Ok(())
     }
 }
