@@ -4,6 +4,9 @@
 /// Exporters of the same thing do not double it.
 mod beside;
 
+/// Expositions get promtool's findings and exit codes.
+mod check_metrics;
+
 /// Commands print, fit and end as documented.
 mod cli;
 
@@ -19,6 +22,9 @@ mod forecast;
 /// Nothing is lost, invented or renamed when the daemon is killed at any instant.
 mod kills;
 
+/// Mutated expositions are read line by line.
+mod exposition_model;
+
 /// Conditions on real servers become messages that name the step.
 mod main_job;
 
@@ -33,9 +39,6 @@ mod postgres_signals;
 
 /// Rule tests and rule files get promtool's verdicts.
 mod rule_scripts;
-
-/// Windows survive a restart.
-mod samples;
 
 /// The unit file is accepted by systemd and tightly sandboxed.
 mod service;

@@ -401,6 +401,7 @@ pub(crate) fn bounded(bytes: &[u8]) {
     assert_eq!(store.refused() + store.series(), next as usize);
 }
 
+#[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;

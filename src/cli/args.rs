@@ -141,6 +141,12 @@ pub(crate) enum CheckCommand {
         #[arg(value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+    /// Check expositions: bad lines, promtool's lints and more, and what a common parser loses
+    Metrics {
+        /// Files, addresses, or - for standard input
+        #[arg(required = true, value_name = "FILE|URL|-")]
+        places: Vec<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

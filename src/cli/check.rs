@@ -1,4 +1,4 @@
-//! `loadline check config|rules|playbook`
+//! `loadline check config|rules|playbook|metrics`
 
 use std::path::Path;
 
@@ -38,6 +38,7 @@ pub(crate) fn check(command: &CheckCommand) -> anyhow::Result<Exit> {
                 format!("the playbook is valid: {steps} steps")
             }));
         }
+        CheckCommand::Metrics { places } => exit = super::metrics::metrics(places)?,
     }
     Ok(exit)
 }

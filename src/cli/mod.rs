@@ -2,13 +2,14 @@
 //!
 //! What must stay true: what was typed (`args`) and what is done are apart; results go to
 //! standard output, everything else to standard error; exit codes are 0 ok, 1 findings or
-//! failure, 2 usage, 78 bad configuration at start.
+//! failure, 2 usage, 3 findings of `check metrics`, 78 bad configuration at start.
 
 mod args;
 mod check;
 mod client;
 mod config;
 mod explain;
+mod metrics;
 mod next;
 mod once;
 mod render;
@@ -57,6 +58,8 @@ pub(crate) enum Exit {
     Ok,
     /// Findings, or it failed.
     Failure,
+    /// Findings of `check metrics`, told apart from a failure as promtool does.
+    Findings,
     /// The configuration is bad: restarting will not help.
     BadConfig,
 }
@@ -73,6 +76,7 @@ impl From<Exit> for ExitCode {
         ExitCode::from(match exit {
             Exit::Ok => 0,
             Exit::Failure => 1,
+            Exit::Findings => 3,
             Exit::BadConfig => 78,
         })
     }

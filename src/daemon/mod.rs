@@ -13,7 +13,6 @@ mod capacity;
 mod collect;
 mod discover;
 mod fleet;
-mod keeper;
 mod listener;
 mod look;
 mod observed;
@@ -28,7 +27,6 @@ mod shipped;
 mod troubles;
 mod unwritten;
 mod views;
-mod warming;
 mod watch;
 
 pub use look::look_once;

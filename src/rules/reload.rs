@@ -91,10 +91,6 @@ pub fn restore(groups: &mut [Group], alerts: Vec<Alert>) -> Vec<Alert> {
                         ..
                     }
                 );
-                if !alert.flaps.is_none() {
-                    let flaps = &mut group.rules[r].flaps;
-                    flaps.insert(alert.labels.clone(), alert.flaps);
-                }
                 group.rules[r]
                     .alerts
                     .insert(alert.labels.clone(), Instance { alert, has_target });
@@ -126,7 +122,6 @@ fn move_rules(from: Vec<Rule>, into: &mut [Group]) -> Vec<Rule> {
                     instance.alert.group.clone_from(&key);
                 }
                 place.written = rule.written;
-                place.flaps = rule.flaps;
                 place.log = rule.log;
             }
             None => left.push(rule),

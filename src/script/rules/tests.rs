@@ -341,7 +341,7 @@ fn every_corpus_rule_evaluates_over_nothing() {
             external_url: "",
             missing,
             warm: true,
-            flapping: crate::rules::FlappingPolicy::OFF,
+            history_since: Timestamp(i64::MIN),
             write: &|written| drop(memory.write(written)),
             elapsed: &|| Duration::ZERO,
             known: None,

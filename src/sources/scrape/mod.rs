@@ -16,10 +16,12 @@ mod fake;
 pub mod http;
 mod job;
 mod lines;
+mod names;
 mod number;
 mod pass;
 mod reader;
 pub(crate) mod relabel;
+pub mod survey;
 pub mod target;
 pub mod text;
 

@@ -2,10 +2,8 @@
 
 /// Reads a number as Go's `ParseFloat` does, without hexadecimals and underscores.
 pub(crate) fn float(text: &[u8]) -> Option<f64> {
-    // 15 digits fit a float exactly.
-    if (1..=15).contains(&text.len()) && text.iter().all(u8::is_ascii_digit) {
-        let whole = text.iter().fold(0u64, |n, d| n * 10 + u64::from(d - b'0'));
-        return Some(whole as f64);
+    if let Some(value) = decimal(text) {
+        return Some(value);
     }
     let value: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
     let named = text.last().is_some_and(u8::is_ascii_alphabetic);
@@ -13,6 +11,30 @@ pub(crate) fn float(text: &[u8]) -> Option<f64> {
         return (text.len() == 3).then_some(f64::NAN);
     }
     (value.is_finite() || named).then_some(value)
+}
+
+/// A plain decimal of at most 15 digits: both it and the power of ten are exact as floats, so one
+/// division rounds right.
+fn decimal(text: &[u8]) -> Option<f64> {
+    const TENS: [f64; 16] = [
+        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+    ];
+    if !(1..=16).contains(&text.len()) {
+        return None;
+    }
+    let (mut whole, mut digits, mut point) = (0u64, 0, None);
+    for (i, b) in text.iter().enumerate() {
+        match b {
+            b'0'..=b'9' => {
+                whole = whole * 10 + u64::from(b - b'0');
+                digits += 1;
+            }
+            b'.' if point.is_none() => point = Some(i),
+            _ => return None,
+        }
+    }
+    let decimals = point.map_or(0, |p| text.len() - 1 - p);
+    ((1..=15).contains(&digits)).then(|| whole as f64 / TENS[decimals])
 }
 
 /// Go's shortest `%g` with `.0` where neither point nor exponent shows that it is a float.
@@ -42,6 +64,17 @@ pub(crate) fn openmetrics_float(f: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(20_000))]
+
+        /// The short way and the standard library's give the same bits.
+        #[test]
+        fn the_short_way_is_exact(text in "[0-9]{0,9}([.][0-9]{0,9})?") {
+            let exact = text.parse::<f64>().ok().map(f64::to_bits);
+            proptest::prop_assert_eq!(float(text.as_bytes()).map(f64::to_bits), exact);
+        }
+    }
 
     #[test]
     fn numbers_are_go_numbers() {

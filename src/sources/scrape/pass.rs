@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::failure::Failure;
 use super::lines::{Line, Lines};
+use super::names::{is_reserved, is_watched};
 use super::relabel::relabel;
 use super::text::{self, BadLine, Bounds, Family, Format, Meta, RawSeries};
 use crate::config::{OnParseError, RelabelConfig};
@@ -213,16 +214,11 @@ impl<'a> Pass<'a> {
     /// True for a line that needs no closer look, which is then counted.
     #[inline]
     fn pass_by(&mut self, line: &[u8]) -> bool {
+        if line.first() == Some(&b'#') {
+            return self.pass_by_comment(line);
+        }
         if self.cache.skips(line) {
             self.counts.samples += 1;
-            return true;
-        }
-        if line.starts_with(b"# H") {
-            return true;
-        }
-        if line.starts_with(b"# T") {
-            self.type_line.clear();
-            self.type_line.extend_from_slice(line);
             return true;
         }
         match self.cache.expected(line) {
@@ -249,6 +245,25 @@ impl<'a> Pass<'a> {
             Some((Fate::Refused(_), _)) | None => return false,
         }
         true
+    }
+
+    #[inline]
+    fn pass_by_comment(&mut self, line: &[u8]) -> bool {
+        match line {
+            [_, b' ', b'H', ..] => true,
+            // Only histograms and summaries are read differently.
+            [_, b' ', b'T', .., b'm' | b'y'] => {
+                self.type_line.clear();
+                self.type_line.extend_from_slice(line);
+                true
+            }
+            [_, b' ', b'T', ..] => {
+                self.type_line.clear();
+                self.family = Family::Plain;
+                true
+            }
+            _ => false,
+        }
     }
 
     #[inline(never)]
@@ -568,24 +583,6 @@ impl<'a> Pass<'a> {
             line,
         }
     }
-}
-
-/// Names that only we may write.
-fn is_reserved(name: &str) -> bool {
-    matches!(name, "up" | "ALERTS" | "ALERTS_FOR_STATE")
-        || name.starts_with("scrape_")
-        || name.starts_with("loadline_")
-}
-
-/// Names that tell which machine or server a target reports on.
-fn is_watched(name: &[u8]) -> bool {
-    matches!(
-        name,
-        b"node_boot_time_seconds"
-            | b"node_uname_info"
-            | b"pg_postmaster_start_time_seconds"
-            | b"pg_settings_port"
-    )
 }
 
 #[cfg(test)]

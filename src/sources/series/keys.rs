@@ -39,8 +39,8 @@ pub(super) struct Keys {
     hasher: RandomState,
     /// The entry that is expected next, or the name that is being skipped.
     cursor: usize,
-    /// Where the name that is being skipped lies; empty when none is.
-    skipped: std::ops::Range<usize>,
+    /// The name that is being skipped; empty when none is.
+    skipped: Vec<u8>,
     /// Rises with each key that comes.
     now: u32,
     /// `now` at the start of the pass.
@@ -82,8 +82,14 @@ impl Keys {
     /// True when a line starts with the unwanted name that the line before had.
     #[inline]
     pub(super) fn skips(&self, line: &[u8]) -> bool {
-        let name = &self.bytes[self.skipped.clone()];
-        !name.is_empty() && line.starts_with(name) && ends_name(line, name.len())
+        let name = self.skipped.as_slice();
+        // Names of one program start alike: the last byte tells most of them apart.
+        match (name.last(), name.len().checked_sub(1)) {
+            (Some(last), Some(at)) => {
+                line.get(at) == Some(last) && ends_name(line, name.len()) && line.starts_with(name)
+            }
+            _ => false,
+        }
     }
 
     /// The fate of the series or name that a line starts with, and its length, if it comes in
@@ -257,16 +263,18 @@ impl Keys {
 
     fn found(&mut self, at: usize) {
         self.seen(at);
-        let entry = self.entries[at];
-        let start = entry.start as usize;
-        if matches!(entry.fate, Some(Fate::Unwanted | Fate::Reserved)) {
-            self.cursor = at;
-            let skips = entry.fate == Some(Fate::Unwanted);
-            self.skipped = start..start + if skips { entry.len as usize } else { 0 };
-        } else {
-            self.cursor = at + 1;
-            self.skipped = 0..0;
-        }
+        let entry = &self.entries[at];
+        self.skipped.clear();
+        self.cursor = match entry.fate {
+            Some(Fate::Unwanted) => {
+                self.skipped.extend_from_slice(text(&self.bytes, entry));
+                at
+            }
+            Some(Fate::Reserved) => at,
+            Some(Fate::Kept(_) | Fate::Unselected | Fate::Dropped | Fate::Refused(_)) | None => {
+                at + 1
+            }
+        };
     }
 
     fn seen(&mut self, at: usize) {
@@ -276,7 +284,7 @@ impl Keys {
 
     fn rewind(&mut self) {
         self.cursor = 0;
-        self.skipped = 0..0;
+        self.skipped.clear();
     }
 }
 
