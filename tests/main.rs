@@ -19,6 +19,9 @@ mod daemon;
 /// Forecasts of real series are as good as the method promises.
 mod forecast;
 
+/// Hostile input ends soon and in an answer or an error.
+mod fuzz;
+
 /// Nothing is lost, invented or renamed when the daemon is killed at any instant.
 mod kills;
 

@@ -21,7 +21,7 @@ pub use labels::{Labels, LabelsBuilder};
 pub use level::Level;
 pub use matcher::{MatchOp, Matcher};
 pub use problem::{Position, Problem, Problems};
-pub use querier::{Answer, MatrixSeries, Querier, QueryError, Value, VectorSample};
+pub use querier::{Answer, MatrixSeries, Querier, QueryError, Session, Value, VectorSample};
 pub use sample::{STALE_NAN_BITS, Sample, Timestamp, is_stale_nan, stale_nan};
 pub use selection::Selection;
 pub use series::{Series, SeriesSource};

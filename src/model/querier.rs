@@ -102,4 +102,17 @@ pub enum QueryError {
 pub trait Querier: Send + Sync {
     /// Evaluates `expr` at `t`.
     fn instant(&self, expr: &str, t: Timestamp) -> Result<Answer, QueryError>;
+
+    /// A session in which parts that several of `exprs` have in common are evaluated once;
+    /// nothing where that saves nothing.
+    fn session<'a>(&'a self, exprs: &[&str]) -> Option<Box<dyn Session + 'a>> {
+        let _ = exprs;
+        None
+    }
+}
+
+/// Asks several questions of one time, one after the other.
+pub trait Session: Querier {
+    /// Tells that a series got a sample: what was read of it is read again.
+    fn wrote(&self, labels: &Labels);
 }

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::model::{
-    Answer, Labels, MatrixSeries, Querier, QueryError, Sample, SeriesSource, Timestamp, Value,
-    VectorSample,
+    Answer, Labels, MatrixSeries, Querier, QueryError, Sample, SeriesSource, Session, Timestamp,
+    Value, VectorSample,
 };
 
 use super::ast::{Expr, ValueType};
@@ -16,6 +16,10 @@ use super::eval::value::{Element, Point, SeriesPoints, without_metadata};
 use super::eval::{Eval, Evaluation, Times};
 use super::needs::LOOKBACK;
 use super::parse::{ParseOptions, parse_with};
+use super::share::{Plan, Shared, Sharing, hash_of};
+
+/// Most groups of expressions whose common parts are remembered.
+const MAX_PLANS: usize = 1000;
 
 /// Called when a query starts; what it returns is true once the query has run for too long.
 pub type StartDeadline = Arc<dyn Fn() -> Box<dyn Fn() -> bool> + Send + Sync>;
@@ -127,6 +131,7 @@ pub struct Engine {
     source: Arc<dyn SeriesSource>,
     options: EngineOptions,
     parsed: Mutex<HashMap<String, Arc<Expr>>>,
+    plans: Mutex<HashMap<u64, Arc<Plan>>>,
 }
 
 impl Engine {
@@ -136,6 +141,7 @@ impl Engine {
             source,
             options,
             parsed: Mutex::default(),
+            plans: Mutex::default(),
         }
     }
 
@@ -159,23 +165,42 @@ impl Engine {
     /// Evaluates `expr` at `t`, and keeps nothing of it: for questions that are not asked again.
     pub fn instant_once(&self, expr: &str, t: Timestamp) -> Result<Answer, QueryError> {
         let tree = self.parse(expr)?;
-        Ok(answer(self.evaluate_tree(expr, &tree, t)?))
+        Ok(answer(self.evaluate_tree(expr, &tree, t, None)?))
     }
 
     /// Evaluates `expr` at `t`, native histograms included.
     pub fn evaluate(&self, expr: &str, t: Timestamp) -> Result<Evaluated, QueryError> {
         let tree = self.tree(expr)?;
-        self.evaluate_tree(expr, &tree, t)
+        self.evaluate_tree(expr, &tree, t, None)
     }
 
-    fn evaluate_tree(&self, expr: &str, tree: &Expr, t: Timestamp) -> Eval<Evaluated> {
+    /// Evaluates `tree`, which `expr` was parsed to, at `t`; what it has in common with others is
+    /// evaluated once.
+    pub(crate) fn instant_shared(
+        &self,
+        expr: &str,
+        tree: &Expr,
+        t: Timestamp,
+        shared: &Shared,
+    ) -> Result<Answer, QueryError> {
+        Ok(answer(self.evaluate_tree(expr, tree, t, Some(shared))?))
+    }
+
+    fn evaluate_tree(
+        &self,
+        expr: &str,
+        tree: &Expr,
+        t: Timestamp,
+        shared: Option<&Shared>,
+    ) -> Eval<Evaluated> {
         let t = t.millis();
         let times = Times {
             start: t,
             end: t,
             step: 0,
         };
-        let evaluation = Evaluation::prepare(&*self.source, &self.options, expr, tree, times)?;
+        let evaluation =
+            Evaluation::prepare(&*self.source, &self.options, expr, tree, times, shared)?;
         let outcome = match tree.value_type() {
             ValueType::Scalar => Outcome::Scalar(evaluation.scalar(tree, t)?),
             ValueType::String => Outcome::String(tree.as_string().unwrap_or_default().to_owned()),
@@ -242,7 +267,8 @@ impl Engine {
             )));
         }
         let times = Times { start, end, step };
-        let evaluation = Evaluation::prepare(&*self.source, &self.options, expr, &tree, times)?;
+        let evaluation =
+            Evaluation::prepare(&*self.source, &self.options, expr, &tree, times, None)?;
         let mut rows = Rows::default();
         let mut t = start;
         while t <= end {
@@ -268,6 +294,23 @@ impl Engine {
         Ok(evaluated(evaluation, outcome))
     }
 
+    /// What `exprs` have in common, found out at most once while it stays in the cache.
+    fn plan(&self, exprs: &[&str]) -> Arc<Plan> {
+        let lock = || self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = hash_of(exprs);
+        let known = lock().get(&key).filter(|p| p.is_of(exprs)).cloned();
+        if let Some(plan) = known {
+            return plan;
+        }
+        let plan = Arc::new(Plan::new(exprs, self.options.parse));
+        let mut plans = lock();
+        if plans.len() >= MAX_PLANS {
+            plans.clear();
+        }
+        plans.insert(key, Arc::clone(&plan));
+        plan
+    }
+
     fn parse(&self, expr: &str) -> Eval<Expr> {
         parse_with(expr, self.options.parse).map_err(|e| QueryError::Parse(e.to_string()))
     }
@@ -291,6 +334,14 @@ impl Engine {
 impl Querier for Engine {
     fn instant(&self, expr: &str, t: Timestamp) -> Result<Answer, QueryError> {
         Ok(answer(self.evaluate(expr, t)?))
+    }
+
+    fn session<'a>(&'a self, exprs: &[&str]) -> Option<Box<dyn Session + 'a>> {
+        let plan = self.plan(exprs);
+        if plan.is_empty() {
+            return None;
+        }
+        Some(Box::new(Sharing::new(self, plan)))
     }
 }
 

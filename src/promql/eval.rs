@@ -13,6 +13,7 @@ use crate::model::{Labels, QueryError, Sample, SeriesSource, Timestamp, is_stale
 
 use super::ast::{At, BinaryOp, Edges, Expr, ExprKind, Length, Selector, Shift, Span, Subquery};
 use super::engine::EngineOptions;
+use super::share::{Cost, Part, Shared};
 
 mod aggregate;
 mod binary;
@@ -26,11 +27,13 @@ mod info;
 mod load;
 pub(crate) mod notes;
 mod over_time;
+mod part;
 mod smoothed;
 pub(crate) mod sum;
 pub(crate) mod value;
 
 use budget::Budget;
+pub(crate) use hints::told as tells_resets;
 pub(crate) use info::matchers as info_matchers;
 use notes::Notes;
 use value::{Element, HistogramAt, METADATA, Point, Vector, Window, Windows, without_metadata};
@@ -49,7 +52,7 @@ pub(crate) struct Times {
 pub(crate) struct Evaluation<'q> {
     options: &'q EngineOptions,
     times: Times,
-    loaded: Vec<Vec<Loaded>>,
+    loaded: Vec<Arc<Vec<Loaded>>>,
     results: Vec<RefCell<Steps>>,
     pub(crate) notes: Notes<'q>,
     pub(crate) budget: Budget,
@@ -58,10 +61,14 @@ pub(crate) struct Evaluation<'q> {
     pub(crate) series_read: usize,
     /// The metric last said to be no counter, and where; every series of it would say the same.
     no_counter: RefCell<Option<(Span, String)>>,
+    shared: Option<&'q Shared>,
+    /// Shared parts that are known, by number, and what it cost to load the others.
+    parts: RefCell<BTreeMap<usize, Part>>,
+    loading: BTreeMap<usize, Cost>,
 }
 
 /// A series with what a selector reads of it.
-struct Loaded {
+pub(crate) struct Loaded {
     labels: Labels,
     floats: Vec<Sample>,
     histograms: Vec<HistogramAt>,
@@ -78,6 +85,7 @@ impl<'q> Evaluation<'q> {
         text: &'q str,
         expr: &Expr,
         times: Times,
+        shared: Option<&'q Shared>,
     ) -> Eval<Self> {
         let mut evaluation = Evaluation {
             options,
@@ -89,6 +97,9 @@ impl<'q> Evaluation<'q> {
             at: Cell::default(),
             series_read: 0,
             no_counter: RefCell::default(),
+            shared,
+            parts: RefCell::default(),
+            loading: BTreeMap::new(),
         };
         evaluation.load(source, expr, times.start, times.end, false)?;
         Ok(evaluation)
@@ -96,6 +107,13 @@ impl<'q> Evaluation<'q> {
 
     /// The instant vector of `expr` at `t`.
     pub(crate) fn vector(&self, expr: &Expr, t: i64) -> Eval<Vector> {
+        match self.shared.and_then(|s| Some((s, s.part_number(expr)?))) {
+            Some((shared, number)) => self.shared_vector(shared, number, expr, t),
+            None => self.own_vector(expr, t),
+        }
+    }
+
+    fn own_vector(&self, expr: &Expr, t: i64) -> Eval<Vector> {
         self.at.set(expr.span);
         match &expr.kind {
             ExprKind::Paren(e) => self.vector(e, t),
@@ -170,7 +188,7 @@ impl<'q> Evaluation<'q> {
     fn instant_at(&self, selector: &Selector, at: i64) -> Eval<Vec<(Element, i64)>> {
         let oldest = at.saturating_sub(self.options.lookback_millis());
         let mut out = Vec::new();
-        for series in &self.loaded[selector.id] {
+        for series in &*self.loaded[selector.id] {
             let floats = upto(&series.floats, at, |s| s.t.millis());
             let histograms = upto(&series.histograms, at, |h| h.0);
             let float = floats.last().map(|s| (s.t.millis(), s.v));

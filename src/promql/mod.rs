@@ -21,6 +21,7 @@ mod display;
 mod eval;
 mod lex;
 mod rewrite;
+mod share;
 
 pub use ast::{BinaryOp, Expr, Span, ValueType};
 pub(crate) use lex::parse_number;

@@ -10,7 +10,7 @@ use super::look::{Asker, Counted, Figures, Known, Look, Sighting};
 use super::spec::{AlertSpec, GroupSpec, RuleKind, RuleSpec};
 use crate::config::Missing;
 use crate::model::labels::NAME;
-use crate::model::{Histogram, Labels, Querier, Timestamp};
+use crate::model::{Histogram, Labels, Querier, Session, Timestamp};
 
 /// What an evaluation is given besides the data.
 #[derive(Clone, Copy)]
@@ -213,6 +213,12 @@ impl Group {
         let begun = (ctx.elapsed)();
         let at = slot - self.spec.query_offset;
         let group = self.spec.key();
+        let exprs: Vec<&str> = self.rules.iter().flat_map(|r| r.spec.asked()).collect();
+        let session = querier.session(&exprs);
+        let querier: &dyn Querier = match &session {
+            Some(session) => &**session,
+            None => querier,
+        };
         let mut asker = Asker::new(querier, ctx, slot, at);
         for rule in &mut self.rules {
             let begun = (ctx.elapsed)();
@@ -243,7 +249,7 @@ impl Group {
                         outcome.blind.push((name, done.missing.clone()));
                     }
                     rule.log.push(run, status, done.missing);
-                    rule.write(at, done.samples, ctx);
+                    rule.write(at, done.samples, ctx, session.as_deref());
                 }
                 Err(e) => {
                     outcome.errors.push((rule.spec.name.clone(), e.clone()));
@@ -285,11 +291,18 @@ impl Rule {
         at: Timestamp,
         samples: Vec<(Labels, WrittenValue)>,
         ctx: &EvalContext<'_>,
+        session: Option<&dyn Session>,
     ) {
         let now: BTreeSet<Labels> = samples.iter().map(|(l, _)| l.clone()).collect();
         let stale = self.written.difference(&now).cloned().collect();
         self.written = now;
-        (ctx.write)(&Written { at, samples, stale });
+        let written = Written { at, samples, stale };
+        (ctx.write)(&written);
+        // The rules to come read what was written.
+        if let Some(session) = session {
+            let samples = written.samples.iter().map(|(labels, _)| labels);
+            samples.chain(&written.stale).for_each(|l| session.wrote(l));
+        }
     }
 
     fn record(&self, asker: &Asker<'_>, limit: usize) -> Result<Done, String> {

@@ -253,6 +253,22 @@ impl RuleSpec {
         found
     }
 
+    /// The expressions that an evaluation asks, templates apart.
+    pub(crate) fn asked(&self) -> impl Iterator<Item = &str> {
+        let alert = self.alert();
+        let figures = alert.into_iter().flat_map(|a| [&a.value, &a.limit]);
+        let figures = figures.flatten().filter_map(|figure| match figure {
+            Figure::Expr(expr) => Some(expr.as_str()),
+            Figure::Number(_) => None,
+        });
+        let texts = alert
+            .into_iter()
+            .flat_map(|a| a.clear.iter().chain(&a.needs));
+        std::iter::once(self.expr.as_str())
+            .chain(figures)
+            .chain(texts.map(String::as_str))
+    }
+
     /// True when both have the same name, kind and labels: the same rule after a reload.
     pub(crate) fn same_identity(&self, other: &RuleSpec) -> bool {
         self.name == other.name

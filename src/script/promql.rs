@@ -51,6 +51,16 @@ pub fn run_released(name: &str, text: &str) -> FileResult {
     run_with(name, text, released())
 }
 
+/// Runs the script `text` like [`run`], but lets no query hold or look at more than a few samples.
+pub fn run_within(name: &str, text: &str, samples: usize) -> FileResult {
+    let few = EngineOptions {
+        max_samples: samples,
+        max_work: samples,
+        ..options()
+    };
+    run_with(name, text, few)
+}
+
 fn run_with(name: &str, text: &str, options: EngineOptions) -> FileResult {
     let mut result = FileResult::default();
     let memory = Arc::new(Memory::default());

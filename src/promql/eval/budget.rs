@@ -45,6 +45,11 @@ impl Budget {
         self.held.get()
     }
 
+    /// Samples looked at so far.
+    pub(crate) fn worked(&self) -> usize {
+        self.worked.get()
+    }
+
     /// Lets go what was held since `held` was told.
     pub(crate) fn release(&self, held: usize) {
         self.held.set(held);

@@ -11,7 +11,7 @@ use super::value::HistogramAt;
 
 /// Whether what is under `expr` is asked for count and sum only; `None` when `expr` changes
 /// nothing in that.
-pub(super) fn told(expr: &Expr) -> Option<bool> {
+pub(crate) fn told(expr: &Expr) -> Option<bool> {
     if matches!(expr.kind, ExprKind::Subquery(_)) {
         return Some(false);
     }

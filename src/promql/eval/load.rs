@@ -1,12 +1,14 @@
 //! Reads what an expression selects, before anything is computed.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{MatchOp, Matcher, SeriesSource, Timestamp, duration, is_stale_nan};
 
 use super::super::ast::{Edges, Expr, ExprKind, Selector};
 use super::super::functions::Func;
+use super::super::share::Read;
 use super::{Eval, Evaluation, Loaded, budget, hints, info, smoothed};
 
 impl Evaluation<'_> {
@@ -15,6 +17,31 @@ impl Evaluation<'_> {
     /// `resets` says that of native histograms only count and sum are asked for: upstream then
     /// tells from each histogram and the one before whether there was a reset.
     pub(super) fn load(
+        &mut self,
+        source: &dyn SeriesSource,
+        expr: &Expr,
+        start: i64,
+        end: i64,
+        resets: bool,
+    ) -> Eval<()> {
+        let number = self.shared.and_then(|s| s.part_number(expr));
+        let before = self.cost();
+        if let (Some(number), Some(shared)) = (number, self.shared)
+            && let Some(part) = shared.part(number)
+        {
+            self.pay(part.cost)?;
+            self.parts.borrow_mut().insert(number, part);
+            return Ok(());
+        }
+        self.load_own(source, expr, start, end, resets)?;
+        if let Some(number) = number {
+            let cost = self.cost().less(before);
+            self.loading.entry(number).or_insert(cost);
+        }
+        Ok(())
+    }
+
+    fn load_own(
         &mut self,
         source: &dyn SeriesSource,
         expr: &Expr,
@@ -89,6 +116,49 @@ impl Evaluation<'_> {
         (range, resets): (bool, bool),
     ) -> Eval<()> {
         self.at.set(selector.span);
+        self.note_read(source, matchers, from);
+        while self.loaded.len() <= selector.id {
+            self.loaded.push(Arc::default());
+        }
+        // Of `info`, the matchers that are read are not those that are written.
+        let written = std::ptr::eq(matchers, &*selector.matchers);
+        let number = self.shared.filter(|_| written);
+        let number = number.and_then(|s| Some((s, s.read_number(selector)?)));
+        let known = number.and_then(|(shared, number)| shared.read(number));
+        if let Some(read) = known
+            && read.from <= from
+            && to <= read.to
+            // What the first histogram says depends on where the window begins.
+            && (!resets || read.from == from)
+        {
+            self.pay(read.cost)?;
+            self.loaded[selector.id] = read.loaded;
+            return Ok(());
+        }
+        let before = self.cost();
+        let loaded = self.select(source, matchers, (from, to), (range, resets))?;
+        self.series_read += loaded.len();
+        let loaded = Arc::new(loaded);
+        if let Some((shared, number)) = number {
+            let read = Read {
+                from,
+                to,
+                loaded: Arc::clone(&loaded),
+                cost: self.cost().less(before),
+            };
+            shared.keep_read(number, read);
+        }
+        self.loaded[selector.id] = loaded;
+        Ok(())
+    }
+
+    fn select(
+        &self,
+        source: &dyn SeriesSource,
+        matchers: &[Matcher],
+        (from, to): (i64, i64),
+        (range, resets): (bool, bool),
+    ) -> Eval<Vec<Loaded>> {
         let window = (Timestamp(from), Timestamp(to));
         let matching = cost(matchers);
         let mut failed = Ok(());
@@ -111,21 +181,20 @@ impl Evaluation<'_> {
                 histograms: Vec::new(),
             })
             .collect();
-        let histograms = source.select_histograms(matchers, window.0, window.1);
-        if !histograms.is_empty() {
-            for series in histograms {
-                let samples = series.samples.into_iter().map(|(t, h)| (t.millis(), h));
-                match loaded.binary_search_by(|l| l.labels.cmp(&series.labels)) {
-                    Ok(i) => loaded[i].histograms = samples.collect(),
-                    Err(i) => loaded.insert(
-                        i,
-                        Loaded {
-                            labels: series.labels,
-                            floats: Vec::new(),
-                            histograms: samples.collect(),
-                        },
-                    ),
-                }
+        for series in source.select_histograms(matchers, window.0, window.1) {
+            let weights = series.samples.iter().map(|(_, h)| budget::weight(h));
+            self.hold(weights.sum())?;
+            let samples = series.samples.into_iter().map(|(t, h)| (t.millis(), h));
+            match loaded.binary_search_by(|l| l.labels.cmp(&series.labels)) {
+                Ok(i) => loaded[i].histograms = samples.collect(),
+                Err(i) => loaded.insert(
+                    i,
+                    Loaded {
+                        labels: series.labels,
+                        floats: Vec::new(),
+                        histograms: samples.collect(),
+                    },
+                ),
             }
         }
         if resets {
@@ -138,32 +207,28 @@ impl Evaluation<'_> {
                 series.floats.retain(|s| !is_stale_nan(s.v));
             }
         }
-        if self.options.warn_unkept {
-            if let Some(warning) = source.unkept(matchers) {
-                self.notes.warn_plain(warning);
-            }
-            let back = Duration::from_millis(self.times.start.saturating_sub(from).unsigned_abs());
-            if let Some(kept) = source.retention()
-                && self.times.start > from
-                && back > kept
-            {
-                self.notes.warn_plain(format!(
-                    "the query reads back {}, but samples are kept for {} only",
-                    duration::words(back),
-                    duration::words(kept)
-                ));
-            }
+        Ok(loaded)
+    }
+
+    /// Says when what is read from `from` on is not kept, or not as far back.
+    fn note_read(&self, source: &dyn SeriesSource, matchers: &[Matcher], from: i64) {
+        if !self.options.warn_unkept {
+            return;
         }
-        self.series_read += loaded.len();
-        while self.loaded.len() <= selector.id {
-            self.loaded.push(Vec::new());
+        if let Some(warning) = source.unkept(matchers) {
+            self.notes.warn_plain(warning);
         }
-        for series in &loaded {
-            let histograms = series.histograms.iter().map(|(_, h)| budget::weight(h));
-            self.hold(histograms.sum())?;
+        let back = Duration::from_millis(self.times.start.saturating_sub(from).unsigned_abs());
+        if let Some(kept) = source.retention()
+            && self.times.start > from
+            && back > kept
+        {
+            self.notes.warn_plain(format!(
+                "the query reads back {}, but samples are kept for {} only",
+                duration::words(back),
+                duration::words(kept)
+            ));
         }
-        self.loaded[selector.id] = loaded;
-        Ok(())
     }
 }
 

@@ -61,6 +61,11 @@ impl<'q> Notes<'q> {
         (sorted(self.warnings, "warning"), sorted(self.infos, "info"))
     }
 
+    /// True when nothing has been said.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.warnings.borrow().is_empty() && self.infos.borrow().is_empty()
+    }
+
     /// `text` with the place of `at` before it.
     pub(crate) fn placed(&self, at: Span, text: &str) -> String {
         let place = Position::of_offset(self.text, at.start);

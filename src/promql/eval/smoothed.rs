@@ -53,7 +53,7 @@ impl Evaluation<'_> {
     pub(super) fn smoothed_at(&self, selector: &Selector, at: i64) -> Eval<Vec<(Element, i64)>> {
         let (from, to) = self.reach(Edges::Smoothed, at, at);
         let mut out = Vec::new();
-        for series in &self.loaded[selector.id] {
+        for series in &*self.loaded[selector.id] {
             let floats = within(&series.floats, from, to, |s| s.t.millis());
             let histograms = within(&series.histograms, from, to, |h| h.0);
             self.work(floats.len() + histograms.len())?;
