@@ -6,7 +6,7 @@
 //! reads. The source is the daemon's own store with the selection that these rules make.
 //!
 //! `-- --jobs N` takes another number of rules, `-- --values N` also prints the values of the
-//! first N. `benches/peers-rules` compares with Prometheus.
+//! first N, to be compared with another engine's.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its numbers")]
 

@@ -24,7 +24,7 @@ use super::parse::{ParseOptions, parse_with};
 #[derive(Default)]
 pub(crate) struct Plan {
     texts: Vec<String>,
-    trees: HashMap<String, Arc<Expr>>,
+    trees: BTreeMap<String, Arc<Expr>>,
     /// Numbers of shared parts by the address of their nodes, which `trees` keeps in place.
     parts: HashMap<usize, usize>,
     /// Numbers of shared reads by the address of their selectors.

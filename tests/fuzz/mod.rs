@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+#[expect(unreachable_pub, reason = "the fuzzers take it as a crate of its own")]
 mod targets;
 
 /// CPU time of this thread so far.
@@ -28,7 +29,11 @@ fn replay(name: &str) {
         let result = std::panic::catch_unwind(|| target(&data));
         assert!(result.is_ok(), "{}: panicked", input.display());
         let took = cpu() - start;
-        assert!(took < Duration::from_secs(1), "{}: {took:?}", input.display());
+        assert!(
+            took < Duration::from_secs(1),
+            "{}: {took:?}",
+            input.display()
+        );
     }
 }
 

@@ -10,9 +10,7 @@ use std::time::Duration;
 
 use loadline::model::histogram::HistogramSeries;
 use loadline::model::labels::NAME;
-use loadline::model::{
-    Labels, Matcher, Sample, Series, SeriesSource, Timestamp, Value, stale_nan,
-};
+use loadline::model::{Labels, Matcher, Sample, Series, SeriesSource, Timestamp, Value, stale_nan};
 use loadline::promql::{
     Engine, EngineOptions, ParseOptions, Point, longest_range, parse_series, parse_with,
     replace_threshold, shorten_ranges,
@@ -180,7 +178,11 @@ pub fn template(data: &[u8]) {
         histogram: None,
     };
     let out = template.expand(data, &engine(false), Timestamp(300_000));
-    assert!(out.len() <= 2 * loadline::rules::template::MAX_OUTPUT, "{}", out.len());
+    assert!(
+        out.len() <= 2 * loadline::rules::template::MAX_OUTPUT,
+        "{}",
+        out.len()
+    );
 }
 
 fn engine(delayed_name_removal: bool) -> Engine {
