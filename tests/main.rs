@@ -43,6 +43,9 @@ mod postgres_signals;
 /// Rule tests and rule files get promtool's verdicts.
 mod rule_scripts;
 
+/// Windows survive a restart.
+mod samples;
+
 /// The unit file is accepted by systemd and tightly sandboxed.
 mod service;
 

@@ -227,6 +227,7 @@ mod tests {
             unit: "ratio".to_owned(),
             threshold: Some(0.8),
             threshold_from: "default".to_owned(),
+            flaps: crate::rules::Flaps::default(),
         }
     }
 

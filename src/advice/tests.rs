@@ -98,6 +98,7 @@ fn alert(sign: &str, level: &str, instance: &str) -> Alert {
         unit: "count".to_owned(),
         threshold: Some(0.9),
         threshold_from: "default".to_owned(),
+        flaps: crate::rules::Flaps::default(),
     }
 }
 

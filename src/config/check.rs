@@ -7,6 +7,7 @@ mod scrape;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::places::join;
 use super::{Config, FactValue, Places, Postgres, Receiver, Secret, SignOverride, Span};
@@ -121,6 +122,10 @@ impl Check<'_> {
             ("value_length", l.value_length.0),
         ] {
             self.bound(&format!("limits.{key}"), value);
+        }
+        let every = config.state.samples_interval.0;
+        if !(Duration::from_secs(1)..=Duration::from_secs(60)).contains(&every) {
+            self.at("state.samples_interval", "accepted: 1s to 1m");
         }
         if l.memory.is_some_and(|m| m.0 < LEAST_MEMORY) {
             self.at("limits.memory", "accepted: 16MiB or more");

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::value::Span;
+use super::value::{Bytes, Span};
 
 /// `[global]`
 #[derive(Debug, Clone, Deserialize)]
@@ -37,12 +37,27 @@ impl Default for Global {
 }
 
 /// `[state]`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StateDir {
     /// Folder of the state database; default `$STATE_DIRECTORY`, else
     /// `$XDG_STATE_HOME/loadline`, else `~/.local/state/loadline`.
     pub dir: Option<PathBuf>,
+    /// Most bytes of the samples file, from which windows are full again after a restart; 0 keeps
+    /// none.
+    pub samples_max: Bytes,
+    /// How often samples are added to it, 1 s to 1 min: what a kill may lose.
+    pub samples_interval: Span,
+}
+
+impl Default for StateDir {
+    fn default() -> Self {
+        Self {
+            dir: None,
+            samples_max: Bytes(1 << 30),
+            samples_interval: Span(Duration::from_secs(30)),
+        }
+    }
 }
 
 /// `[server]`

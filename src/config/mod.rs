@@ -46,7 +46,7 @@ pub use notify::{
 pub use places::Places;
 pub use query::{Feature, Query};
 pub use relabel::{Action, RelabelConfig};
-pub use rules::{Missing, Rules, Shipped};
+pub use rules::{FlappingPolicy, Missing, Rules, Shipped};
 pub use scrape::{OnParseError, ScrapeConfig, ScrapeProtocol, StaticConfig};
 pub use secret::{Secret, SecretSource};
 pub use sources::{Host, Postgres, Toggle};

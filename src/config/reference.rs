@@ -121,13 +121,28 @@ pub const SECTIONS: &[Section] = &[
         "state",
         "[state]",
         "Where state is kept.",
-        &[key(
-            "dir",
-            "path",
-            Example(r#""/var/lib/loadline""#),
-            "Folder of the state database; default: $STATE_DIRECTORY, else \
-             $XDG_STATE_HOME/loadline, else ~/.local/state/loadline.",
-        )],
+        &[
+            key(
+                "dir",
+                "path",
+                Example(r#""/var/lib/loadline""#),
+                "Folder of the state database; default: $STATE_DIRECTORY, else \
+                 $XDG_STATE_HOME/loadline, else ~/.local/state/loadline.",
+            ),
+            key(
+                "samples_max",
+                "size",
+                Default(r#""1GiB""#),
+                "Most bytes of the samples file, from which windows are full again after a \
+                 restart; 0 keeps none.",
+            ),
+            key(
+                "samples_interval",
+                "duration",
+                Default(r#""30s""#),
+                "How often samples are added to it, 1s to 1m: what a kill may lose.",
+            ),
+        ],
     ),
     section(
         "server",
@@ -262,6 +277,38 @@ pub const SECTIONS: &[Section] = &[
                 "blind, resolve",
                 Default(r#""blind""#),
                 "What a rule is whose input is missing: blind, or resolve as in Prometheus.",
+            ),
+        ],
+    ),
+    section(
+        "rules.flapping",
+        "[rules.flapping]",
+        "Alerts that come and go: one that comes back again and again is held firing.",
+        &[
+            key(
+                "after",
+                "number",
+                Default("3"),
+                "Times that an alert may come back before it is held.",
+            ),
+            key(
+                "hold",
+                "duration",
+                Default(r#""5m""#),
+                "How long it is held then; twice as long each time after. 0s: never, as in \
+                 Prometheus.",
+            ),
+            key(
+                "most",
+                "duration",
+                Default(r#""4h""#),
+                "The longest it is held.",
+            ),
+            key(
+                "forget",
+                "duration",
+                Default(r#""1h""#),
+                "After how long one time is forgotten.",
             ),
         ],
     ),

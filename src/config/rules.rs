@@ -1,6 +1,10 @@
 //! `[rules]`.
 
+use std::time::Duration;
+
 use serde::Deserialize;
+
+use super::value::Span;
 
 /// `[rules]`
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -13,6 +17,43 @@ pub struct Rules {
     pub rule_files: Vec<String>,
     /// What a rule is whose input is missing: `blind` or `resolve` (Prometheus's behaviour).
     pub missing: Missing,
+    /// Alerts that come and go.
+    pub flapping: FlappingPolicy,
+}
+
+/// `[rules.flapping]`: an alert that comes back again and again is held firing, longer each time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FlappingPolicy {
+    /// Times that an alert may come back before it is held.
+    pub after: u32,
+    /// How long it is held then; twice as long each time after. 0s: never, as in Prometheus.
+    pub hold: Span,
+    /// The longest it is held.
+    pub most: Span,
+    /// After how long a time is forgotten.
+    pub forget: Span,
+}
+
+impl Default for FlappingPolicy {
+    fn default() -> Self {
+        Self {
+            after: 3,
+            hold: Span(Duration::from_secs(300)),
+            most: Span(Duration::from_secs(4 * 3600)),
+            forget: Span(Duration::from_secs(3600)),
+        }
+    }
+}
+
+impl FlappingPolicy {
+    /// Prometheus's behaviour: nothing is held.
+    pub const OFF: Self = Self {
+        after: 1,
+        hold: Span(Duration::ZERO),
+        most: Span(Duration::ZERO),
+        forget: Span(Duration::from_secs(3600)),
+    };
 }
 
 /// Which shipped rule files are used.

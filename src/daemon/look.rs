@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::config::Missing;
 use crate::model::{Selection, Timestamp};
 use crate::promql::{self, Engine};
-use crate::rules::{Alert, EvalContext, Group, GroupSpec, RuleKind};
+use crate::rules::{Alert, EvalContext, FlappingPolicy, Group, GroupSpec, RuleKind};
 use crate::sources::Client;
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -204,7 +204,7 @@ fn judge(
         external_url: config.server.external_url.as_deref().unwrap_or_default(),
         missing: Missing::Blind,
         warm: true,
-        history_since: at,
+        flapping: FlappingPolicy::OFF,
         write: &|written| {
             super::pipeline::write(store, written);
         },

@@ -13,6 +13,7 @@ mod capacity;
 mod collect;
 mod discover;
 mod fleet;
+mod keeper;
 mod listener;
 mod look;
 mod observed;
@@ -27,6 +28,7 @@ mod shipped;
 mod troubles;
 mod unwritten;
 mod views;
+mod warming;
 mod watch;
 
 pub use look::look_once;

@@ -11,11 +11,12 @@ use super::capacity::Capacity;
 use super::observed::Observed;
 use super::plan::Plan;
 use super::unwritten::{Evaluated, Unwritten, unless_full};
+use super::warming::Warming;
 use super::watch::{self, Watch};
 use crate::advice::{self, Advised, Decision, Playbook, SignInstance, SignKey};
 use crate::clock::{Clock, Reading};
 use crate::config::Config;
-use crate::model::{Querier, Sample, Timestamp, stale_nan};
+use crate::model::{Querier, Sample, Selection, Timestamp, stale_nan};
 use crate::notify::{Event, Outbox, SignEvent};
 use crate::rules::{
     self, Alert, Change, ChangeKind, EvalContext, Group, Outcome, Written, WrittenValue,
@@ -32,6 +33,9 @@ const HOUSEKEEPING: Duration = Duration::from_secs(60);
 
 /// How long messages wait for the first advice after a start.
 const FIRST_ADVICE: Duration = Duration::from_secs(60);
+
+/// Kind of the rows that say when a sign began.
+const EPISODE: &str = "episode";
 
 /// How long delivered and given-up messages are kept.
 const KEEP_MESSAGES: Duration = Duration::from_secs(30 * 86_400);
@@ -65,8 +69,11 @@ pub(crate) struct Pipeline {
     playbook: Arc<Playbook>,
     groups: Vec<Group>,
     signs: BTreeMap<SignKey, SignInstance>,
+    /// Starts of signs that began with an alert that is over, by key as JSON: rows of the state.
+    carried: BTreeMap<String, Timestamp>,
     advised: Vec<Advised>,
     capacity: Capacity,
+    warming: Warming,
     started: Timestamp,
     sources_seen: Option<Timestamp>,
     /// Since when the sources have to be asked.
@@ -80,7 +87,12 @@ pub(crate) struct Pipeline {
 
 impl Pipeline {
     /// A pipeline for `plan` with the alerts that the state remembers, exactly as they were.
-    pub(crate) async fn restore(plan: &Plan, outbox: Outbox, rooms: Rooms) -> anyhow::Result<Self> {
+    pub(crate) async fn restore(
+        plan: &Plan,
+        outbox: Outbox,
+        rooms: Rooms,
+        warming: Warming,
+    ) -> anyhow::Result<Self> {
         let rooms_clock = rooms.clock.read();
         let now = rooms_clock.wall;
         let mut remembered = Vec::new();
@@ -100,6 +112,9 @@ impl Pipeline {
             .iter()
             .map(|g| Group::new(g.clone(), interval))
             .collect();
+        for group in &mut groups {
+            group.set_reach(&|rule| warming.of(rule));
+        }
         let all = remembered.clone();
         let watch = Watch::restore(&mut remembered);
         let orphans = rules::restore(&mut groups, remembered);
@@ -110,8 +125,10 @@ impl Pipeline {
             playbook: Arc::clone(&plan.playbook),
             groups,
             signs: BTreeMap::new(),
+            carried: BTreeMap::new(),
             advised: Vec::new(),
             capacity,
+            warming,
             started: now,
             sources_seen: None,
             resumed: Timestamp(0),
@@ -123,6 +140,7 @@ impl Pipeline {
         };
         // As it was told before the restart, then what the rules of today make of it.
         pipeline.signs = advice::instances(&all, &plan.config.advice.system_labels);
+        pipeline.restore_carried().await?;
         let gone: Vec<Change> = orphans
             .into_iter()
             .map(|a| rules::group::end(a, now))
@@ -130,6 +148,24 @@ impl Pipeline {
         pipeline.commit_all(gone, now).await?;
         pipeline.keep_rows(now).await?;
         Ok(pipeline)
+    }
+
+    /// Gives signs the start that they had before the restart.
+    async fn restore_carried(&mut self) -> anyhow::Result<()> {
+        for row in self.rooms.state.load_advice().await? {
+            let since = row.json.parse().map(Timestamp);
+            let (true, Ok(since)) = (row.kind == EPISODE, since) else {
+                continue;
+            };
+            // The row of a sign that is over goes with the next commit.
+            if let Ok(key) = serde_json::from_str::<SignKey>(&row.id)
+                && let Some(sign) = self.signs.get_mut(&key)
+            {
+                sign.since = sign.since.min(since);
+            }
+            self.carried.insert(row.id, since);
+        }
+        Ok(())
     }
 
     /// Writes every alert under its group of today and forgets the rows of groups that are gone.
@@ -154,12 +190,21 @@ impl Pipeline {
     }
 
     /// Takes over another plan: unchanged groups run on, alerts of rules that are gone end.
-    pub(crate) async fn adopt(&mut self, plan: &Plan, outbox: Outbox) -> anyhow::Result<()> {
+    pub(crate) async fn adopt(
+        &mut self,
+        plan: &Plan,
+        outbox: Outbox,
+        selection: &Selection,
+    ) -> anyhow::Result<()> {
         let now = self.rooms.clock.now();
         let interval = plan.config.global.evaluation_interval.0;
         let old = std::mem::take(&mut self.groups);
         let reloaded = rules::reload(old, &plan.rules.groups, interval, now);
         self.groups = reloaded.groups;
+        self.warming = self.warming.adopt(selection, now);
+        for group in &mut self.groups {
+            group.set_reach(&|rule| self.warming.of(rule));
+        }
         self.config = Arc::clone(&plan.config);
         self.playbook = Arc::clone(&plan.playbook);
         self.capacity.adopt(&plan.playbook);
@@ -309,15 +354,14 @@ impl Pipeline {
         let mut group = self.groups.remove(index);
         let rooms = self.rooms.clone();
         let config = Arc::clone(&self.config);
-        let started = self.started;
         let (group, outcome) = tokio::task::spawn_blocking(move || {
-            let outcome = rooms.broken.guard("rules", || {
-                evaluate(&mut group, &rooms, &config, started, slot)
-            });
+            let outcome = rooms
+                .broken
+                .guard("rules", || evaluate(&mut group, &rooms, &config, slot));
             (group, outcome)
         })
         .await
-        .context("the evaluation of a rule group broke")?;
+        .context("the evaluation of a rule group was given up")?;
         let key = group.spec().key();
         self.groups.insert(index, group);
         let Some(outcome) = outcome else {
@@ -384,7 +428,10 @@ impl Pipeline {
             log(change);
         }
         let mut after = advice::instances(self.alerts(), &self.config.advice.system_labels);
+        let fresh: BTreeMap<SignKey, Timestamp> =
+            after.iter().map(|(k, i)| (k.clone(), i.since)).collect();
         advice::carry_since(&self.signs, &mut after);
+        self.keep_carried(&fresh, &after, at).await?;
         let events: Vec<SignEvent> = advice::diff(&self.signs, &after)
             .into_iter()
             .map(|change| SignEvent {
@@ -403,6 +450,41 @@ impl Pipeline {
         });
         self.signs = after;
         Ok(self.unwritten.write(&self.rooms.state).await?)
+    }
+
+    /// Writes since when a sign goes on that began with an alert which is over: the rows of its
+    /// alerts alone would tell it as new after a restart.
+    async fn keep_carried(
+        &mut self,
+        fresh: &BTreeMap<SignKey, Timestamp>,
+        after: &BTreeMap<SignKey, SignInstance>,
+        at: Timestamp,
+    ) -> anyhow::Result<()> {
+        let mut carried = BTreeMap::new();
+        for (key, sign) in after {
+            if fresh.get(key) != Some(&sign.since) {
+                let id = serde_json::to_string(key).context("a sign's key is no JSON")?;
+                carried.insert(id, sign.since);
+            }
+        }
+        let rows = carried
+            .iter()
+            .filter(|(id, since)| self.carried.get(*id) != Some(since));
+        let rows: Vec<AdviceRow> = rows
+            .map(|(id, since)| AdviceRow {
+                kind: EPISODE.to_owned(),
+                id: id.clone(),
+                json: since.millis().to_string(),
+            })
+            .collect();
+        let over = self.carried.keys().filter(|id| !carried.contains_key(*id));
+        let over: Vec<(String, String)> = over.map(|id| (EPISODE.to_owned(), id.clone())).collect();
+        let written = self.rooms.state.commit_advice(&rows, &over, &[], at);
+        // With a full disk the next commit tries again.
+        if unless_full(written.await)?.is_some() {
+            self.carried = carried;
+        }
+        Ok(())
     }
 
     /// Decides for every system, and remembers decisions that changed.
@@ -460,20 +542,14 @@ impl Pipeline {
 }
 
 /// One evaluation, on a thread of its own.
-fn evaluate(
-    group: &mut Group,
-    rooms: &Rooms,
-    config: &Config,
-    started: Timestamp,
-    slot: Timestamp,
-) -> Outcome {
+fn evaluate(group: &mut Group, rooms: &Rooms, config: &Config, slot: Timestamp) -> Outcome {
     let stopwatch = rooms.clock.stopwatch();
     let context = EvalContext {
         external_labels: &config.global.external_labels,
         external_url: config.server.external_url.as_deref().unwrap_or_default(),
         missing: config.rules.missing,
+        flapping: config.rules.flapping,
         warm: true,
-        history_since: started,
         write: &|written| count(&rooms.metrics, write(&rooms.store, written)),
         elapsed: &|| stopwatch.elapsed(),
         known: Some(&|name| known(rooms, name, slot)),

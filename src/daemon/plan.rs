@@ -3,15 +3,19 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::query::parse_options;
 use super::shipped;
 use crate::advice::{self, Playbook};
 use crate::config::{self, Config, Feature, Loaded, Places, Shipped};
+use crate::model::labels::NAME;
 use crate::model::selection::Need;
-use crate::model::{Problem, Problems, Selection};
+use crate::model::{Matcher, Problem, Problems, Selection, duration};
 use crate::promql::{self, ParseOptions};
-use crate::rules::{Duplicates, RuleFile, RuleSet, UnknownKeys, check_promql, read_alone};
+use crate::rules::{
+    Duplicates, GroupSpec, RuleFile, RuleSet, UnknownKeys, check_promql, read_alone,
+};
 
 /// A checked configuration with its rules and playbook.
 #[derive(Clone)]
@@ -87,6 +91,16 @@ impl Plan {
         }
     }
 
+    /// The recordings `loadline:*`, which are kept for as long as the longest outlook needs.
+    fn recordings(&self) -> impl Iterator<Item = Need> {
+        let rules = self.rules.groups.iter().flat_map(|g| &g.rules);
+        let recorded = rules.filter(|r| r.alert().is_none() && r.name.starts_with("loadline:"));
+        recorded.map(|r| Need {
+            matchers: vec![Matcher::equal(NAME, &r.name)],
+            window: RECORDED,
+        })
+    }
+
     /// Number of rules.
     pub(crate) fn rule_count(&self) -> usize {
         self.rules.groups.iter().map(|g| g.rules.len()).sum()
@@ -94,9 +108,6 @@ impl Plan {
 
     /// Everything that rules, playbook and pins read.
     pub(crate) fn selection(&self, generation: u64) -> Selection {
-        if self.config.store.keep == config::Keep::All {
-            return Selection::all(generation);
-        }
         let texts = self
             .rules
             .exprs()
@@ -110,10 +121,70 @@ impl Plan {
                 needs.extend(expr.needs());
             }
         }
+        needs.extend(self.recordings());
         needs.sort_by(|a, b| format!("{:?}", a.matchers).cmp(&format!("{:?}", b.matchers)));
         needs.dedup();
-        Selection::new(generation, needs)
+        let selection = Selection::new(generation, needs);
+        match self.config.store.keep {
+            config::Keep::All => selection.keeping_all(),
+            config::Keep::Selected => selection,
+        }
     }
+}
+
+/// How long `loadline:*` recordings are kept, whoever reads them.
+const RECORDED: Duration = Duration::from_secs(35 * 86_400);
+
+/// The longest window over raw series that costs nothing worth telling.
+const LONG: Duration = Duration::from_secs(3_600);
+
+/// What a packed sample takes, in bytes: whole numbers one or two, others up to eight.
+const SAMPLE_BYTES: u64 = 4;
+
+/// Seconds between the samples of a target that is asked at the default interval.
+const SAMPLE_EVERY: u64 = 15;
+
+/// What windows of more than an hour over raw series cost, as warnings.
+fn costs(groups: &[GroupSpec]) -> Vec<Problem> {
+    let mut found = Vec::new();
+    for group in groups {
+        for rule in &group.rules {
+            let mut longest: BTreeMap<String, Duration> = BTreeMap::new();
+            for expr in rule.exprs().iter().filter_map(|e| promql::parse(e).ok()) {
+                for need in expr.needs() {
+                    let name = need.matchers.iter().find(|m| m.name == NAME);
+                    let name = name.map_or("every series", |m| m.value.as_str());
+                    if need.window > LONG && !name.starts_with("loadline:") {
+                        let window = longest.entry(name.to_owned()).or_default();
+                        *window = need.window.max(*window);
+                    }
+                }
+            }
+            found.extend(longest.into_iter().map(|(name, window)| Problem {
+                file: group.file.clone(),
+                position: Some(rule.position.0),
+                context: format!("group {:?}, rule {:?}", group.name, rule.name),
+                message: cost(&name, window),
+            }));
+        }
+    }
+    found
+}
+
+fn cost(name: &str, window: Duration) -> String {
+    if window == Duration::MAX {
+        return format!("reads {name} at a fixed time, which is kept for at most 35 days");
+    }
+    let samples = window.as_secs() / SAMPLE_EVERY;
+    let kept = window.as_secs() / 300;
+    format!(
+        "reads {name} over {}: {samples} samples at one every {SAMPLE_EVERY}s, about {} kB for each \
+         series in memory and as much in the samples file; a recording loadline:* every 5m takes \
+         about {} kB",
+        duration::format(window),
+        (samples * SAMPLE_BYTES).div_ceil(1000),
+        (kept * SAMPLE_BYTES).div_ceil(1000),
+    )
 }
 
 /// True PromQL, or why not.
@@ -218,7 +289,7 @@ pub fn check_rules(
 ) -> Result<(usize, Vec<Problem>), Problems> {
     let language = parse_options(features);
     let check_promql = |text: &str| check_promql(text, language);
-    let (groups, warnings) = match file {
+    let (groups, mut warnings) = match file {
         Some(path) => {
             let (name, text) = read(path)?;
             let file = RuleFile {
@@ -235,6 +306,7 @@ pub fn check_rules(
             (set.groups, set.warnings)
         }
     };
+    warnings.extend(costs(&groups));
     Ok((groups.iter().map(|g| g.rules.len()).sum(), warnings))
 }
 
@@ -245,4 +317,75 @@ pub fn playbook(files: &[PathBuf]) -> Result<Playbook, Problems> {
         all.push(read(file)?);
     }
     Playbook::load(&all, &|text| check_expr(text, ParseOptions::default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Labels;
+
+    fn plan(rules: &str) -> Plan {
+        let file = RuleFile {
+            name: "r.yml".to_owned(),
+            text: format!("groups: [{{name: g, rules: [{rules}]}}]"),
+            shipped: false,
+        };
+        let none = BTreeMap::new();
+        let rules = RuleSet::load(&[file], &none, "", Duplicates::Refuse, &|text| {
+            check_promql(text, ParseOptions::default())
+        })
+        .unwrap();
+        let config = Config {
+            rules: config::Rules {
+                shipped: Shipped::None,
+                ..config::Rules::default()
+            },
+            ..Config::default()
+        };
+        Plan {
+            config: Arc::new(config),
+            file: None,
+            rules: Arc::new(rules),
+            playbook: Arc::new(
+                Playbook::load(&[], &|text| check_expr(text, ParseOptions::default())).unwrap(),
+            ),
+            warnings: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn recordings_of_ours_are_kept_for_35_days() {
+        let plan = plan("{record: 'loadline:x:rate', expr: 'rate(x[5m])'}, {record: y, expr: x}");
+        let selection = plan.selection(1);
+        let window = |name| selection.window(&Labels::from_pairs([(NAME, name)]));
+        assert_eq!(window("loadline:x:rate"), Some(RECORDED));
+        assert_eq!(window("y"), None, "nobody reads it");
+    }
+
+    #[test]
+    fn the_cost_of_a_long_window_is_told() {
+        let costs = |rules: &str| -> Vec<String> {
+            let plan = plan(rules);
+            costs(&plan.rules.groups)
+                .into_iter()
+                .map(|p| p.to_string())
+                .collect()
+        };
+        assert_eq!(
+            costs("{record: y, expr: 'rate(x[1h]) + avg_over_time(loadline:x[7d])'}").len(),
+            0
+        );
+        let said = costs("{alert: A, expr: 'avg_over_time(x[7d]) > max_over_time(x[2h])'}");
+        assert_eq!(said.len(), 1);
+        for part in [
+            "r.yml:1:",
+            "\"A\"",
+            "x over 1w",
+            "40320 samples",
+            "162 kB",
+            "9 kB",
+        ] {
+            assert!(said[0].contains(part), "{part}: {}", said[0]);
+        }
+    }
 }

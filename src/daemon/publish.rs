@@ -1,5 +1,6 @@
 //! Takes the snapshot that the API and the command line show.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::advice::Verdict;
@@ -86,6 +87,13 @@ impl Publisher {
         metrics
             .alerts
             .set_all(states.map(|(state, n)| ([state], n)));
+        let mut health = BTreeMap::from(["ok", "err", "blind", "warming"].map(|h| (h, 0.0)));
+        for rule in s.groups.iter().flat_map(|g| &g.rules) {
+            *health.entry(rule.health.as_str()).or_default() += 1.0;
+        }
+        metrics
+            .rules
+            .set_all(health.iter().map(|(h, n)| ([*h], *n)));
         let down = s.sources.iter().filter(|v| v.health == SourceHealth::Down);
         metrics
             .blind

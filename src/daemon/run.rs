@@ -15,6 +15,7 @@ use super::broken::Broken;
 use super::collect::{Feed, Views};
 use super::discover::{self, Found};
 use super::fleet::Fleet;
+use super::keeper::Keeper;
 use super::observed::Observed;
 use super::pipeline::{self, Pipeline, Rooms, warn_retired};
 use super::plan::Plan;
@@ -50,6 +51,8 @@ const API_DRAIN: Duration = Duration::from_secs(1);
 const STATE_END: Duration = Duration::from_secs(1);
 /// A cycle that is complete is recorded so often.
 const CYCLE: Duration = Duration::from_secs(10);
+/// How long the last samples may take to be written when the daemon stops.
+const KEEP_END: Duration = Duration::from_secs(1);
 /// How often the state looks for room on a disk that was full, and at its files.
 const TIDY: Duration = Duration::from_secs(5);
 
@@ -108,6 +111,8 @@ struct Daemon {
     selection: watch::Sender<Arc<Selection>>,
     fleet: Fleet,
     writer: TaskTracker,
+    keeping: TaskTracker,
+    stop_keeping: CancellationToken,
     senders: Senders,
     failed: mpsc::Receiver<StateError>,
     fail: mpsc::Sender<StateError>,
@@ -166,7 +171,16 @@ impl Daemon {
         };
         let broken = rooms.broken.clone();
         let outbox = outbox(&plan).await?;
-        let pipeline = Pipeline::restore(&plan, outbox, rooms).await?;
+        let (keeper, warming) = Keeper::open(
+            &dir,
+            &store,
+            &clock,
+            &metrics,
+            &plan.config.state,
+            selection.subscribe(),
+        )
+        .await;
+        let pipeline = Pipeline::restore(&plan, outbox, rooms, warming).await?;
         let views = Views::default();
         let publisher = Publisher {
             started,
@@ -187,6 +201,12 @@ impl Daemon {
             Arc::clone(&wake),
         ));
         writer.close();
+        let keeping = TaskTracker::new();
+        let stop_keeping = CancellationToken::new();
+        if let Some(keeper) = keeper {
+            keeping.spawn(keeper.run(stop_keeping.clone()));
+        }
+        keeping.close();
         let seen = observed.clone();
         let feed = Feed {
             clock: clock.clone(),
@@ -241,6 +261,8 @@ impl Daemon {
             selection,
             fleet,
             writer,
+            keeping,
+            stop_keeping,
             senders,
             failed,
             fail,
@@ -360,14 +382,14 @@ impl Daemon {
             .rooms
             .store
             .select_only(Arc::clone(&selection));
-        self.selection.send_replace(selection);
+        self.selection.send_replace(Arc::clone(&selection));
         self.publisher.blind = found.blind.clone();
         let gone: Vec<TargetKey> = self.fleet.adopt(found.sources).await;
         let now = self.clock.now();
         for key in &gone {
             self.pipeline.rooms.store.forget(key, now);
         }
-        self.pipeline.adopt(&plan, outbox).await?;
+        self.pipeline.adopt(&plan, outbox, &selection).await?;
         self.senders.stop(DRAIN).await;
         self.senders =
             start_senders(&self.pipeline, &self.clock, &self.fail, &self.metrics).await?;
@@ -387,6 +409,8 @@ impl Daemon {
         let Daemon {
             mut fleet,
             writer,
+            keeping,
+            stop_keeping,
             senders,
             stop_api,
             api,
@@ -397,6 +421,8 @@ impl Daemon {
         // The sources' ends of the channel close with it, so that the writer ends when it is done.
         drop(fleet);
         within(WRITER_END, "store", writer.wait()).await;
+        stop_keeping.cancel();
+        within(KEEP_END, "samples file", keeping.wait()).await;
         senders.stop(DRAIN).await;
         stop_api.cancel();
         api.close();

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::model::{Labels, Level, Timestamp};
 use crate::rules::alert::{Seen, Timing, step};
-use crate::rules::{Alert, AlertState, Change, ChangeKind};
+use crate::rules::{Alert, AlertState, Change, ChangeKind, Flaps};
 
 /// The group under which our own alerts are kept; no rule file is called so.
 pub(crate) const OWN: &str = "loadline;own";
@@ -199,6 +199,7 @@ fn fresh(condition: &Condition, labels: Labels) -> Alert {
         unit: condition.unit.to_owned(),
         threshold: None,
         threshold_from: "default".to_owned(),
+        flaps: Flaps::default(),
     }
 }
 

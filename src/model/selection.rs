@@ -74,13 +74,23 @@ impl Selection {
         }
     }
 
-    /// Keeps everything (`store.keep = "all"`).
+    /// Keeps everything for a moment.
     pub fn all(generation: u64) -> Self {
+        Self::new(generation, Vec::new()).keeping_all()
+    }
+
+    /// Keeps everything else too, for a moment (`store.keep = "all"`).
+    #[must_use]
+    pub fn keeping_all(self) -> Self {
         Self {
-            generation,
             keep_all: true,
-            ..Self::default()
+            ..self
         }
+    }
+
+    /// What it keeps on purpose.
+    pub fn needs(&self) -> &[Need] {
+        &self.needs
     }
 
     /// False when no series of this metric name can be wanted: the line may be skipped unread.
@@ -142,5 +152,9 @@ mod tests {
         assert_eq!(s.window(&series("a")), Some(Duration::from_secs(300)));
         assert_eq!(s.window(&series("b")), None);
         assert!(Selection::all(2).wants(&series("b")));
+        // What is read over a window is kept over it, whatever else is kept.
+        let all = s.keeping_all();
+        assert_eq!(all.window(&series("a")), Some(Duration::from_secs(300)));
+        assert_eq!(all.window(&series("b")), Some(Duration::ZERO));
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::flapping::Flaps;
 use crate::model::{Labels, Level, Timestamp};
 
 /// Where an alert instance stands. An inactive instance does not exist.
@@ -68,6 +69,9 @@ pub struct Alert {
     /// Who gave the threshold: a citation such as `[D]S1`, `default` (a sign's rule that names
     /// nobody), `rule` (a rule without sign), or `config`.
     pub threshold_from: String,
+    /// How often it came back soon after its end.
+    #[serde(default, skip_serializing_if = "Flaps::is_none")]
+    pub flaps: Flaps,
 }
 
 impl Alert {
@@ -547,6 +551,7 @@ mod tests {
             unit: String::new(),
             threshold: Some(3.0),
             threshold_from: String::new(),
+            flaps: Flaps::default(),
         };
         let back: Alert = serde_json::from_str(&serde_json::to_string(&alert).unwrap()).unwrap();
         assert_eq!(back, alert);

@@ -1,14 +1,18 @@
 //! A rule group: when it is due, and one evaluation of it.
 
+use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::alert::{self, Alert, AlertState, Change, ChangeKind, Seen};
+use super::alert::{self, Alert, AlertState, Change, ChangeKind, Seen, Timing};
 use super::evaluations::{Evaluation, Evaluations, RuleStatus};
+use super::flapping::Flaps;
 use super::look::{Asker, Counted, Figures, Known, Look, Sighting};
+use super::reach::Reach;
 use super::spec::{AlertSpec, GroupSpec, RuleKind, RuleSpec};
-use crate::config::Missing;
+use crate::config::{FlappingPolicy, Missing};
 use crate::model::labels::NAME;
 use crate::model::{Histogram, Labels, Querier, Session, Timestamp};
 
@@ -21,12 +25,11 @@ pub struct EvalContext<'a> {
     pub external_url: &'a str,
     /// `rules.missing`
     pub missing: Missing,
+    /// `[rules.flapping]`
+    pub flapping: FlappingPolicy,
     /// False until data has come in after a start: then nothing new fires, nothing is resolved,
     /// and what was restored is held as it is.
     pub warm: bool,
-    /// Since when samples have been kept. An alert from before that is not resolved by a rule
-    /// whose longest range reaches further back: the range is not full again.
-    pub history_since: Timestamp,
     /// Takes what a rule wrote, before the next rule runs, to where the querier reads.
     pub write: &'a dyn Fn(&Written),
     /// Time since some fixed moment, for the durations in the log.
@@ -87,6 +90,11 @@ pub struct Rule {
     pub(super) alerts: BTreeMap<Labels, Instance>,
     pub(super) written: BTreeSet<Labels>,
     pub(super) log: Evaluations,
+    /// How far back the data goes that it reads. An alert from before is not resolved while the
+    /// longest range begins where there is none: the range is not full again.
+    pub(super) reach: Reach,
+    /// Instances that came back, those that are over for now included.
+    pub(super) flaps: BTreeMap<Labels, Flaps>,
 }
 
 #[derive(Debug, Clone)]
@@ -107,6 +115,8 @@ impl Group {
                 alerts: BTreeMap::new(),
                 written: BTreeSet::new(),
                 log: Evaluations::default(),
+                reach: Reach::always(),
+                flaps: BTreeMap::new(),
             })
             .collect();
         Self {
@@ -142,6 +152,13 @@ impl Group {
     /// The last slot that was evaluated and how long that took.
     pub fn last(&self) -> Option<(Timestamp, Duration)> {
         self.last
+    }
+
+    /// Says how far back the data of each rule goes.
+    pub fn set_reach(&mut self, reach: &dyn Fn(&RuleSpec) -> Reach) {
+        for rule in &mut self.rules {
+            rule.reach = reach(&rule.spec);
+        }
     }
 
     /// All its alert instances.
@@ -222,10 +239,12 @@ impl Group {
         let mut asker = Asker::new(querier, ctx, slot, at);
         for rule in &mut self.rules {
             let begun = (ctx.elapsed)();
-            let result = match &rule.spec.kind {
+            // A rule changes itself only when all else is done, so that one that panics is as it was.
+            let evaluated = catch_unwind(AssertUnwindSafe(|| match &rule.spec.kind {
                 RuleKind::Record => rule.record(&asker, self.spec.limit),
                 RuleKind::Alert(_) => rule.alert(&mut asker, &group, self.spec.limit, &mut outcome),
-            };
+            }));
+            let result = evaluated.unwrap_or_else(|panic| Err(broke(&*panic)));
             let mut run = Evaluation {
                 at: slot,
                 duration: (ctx.elapsed)().saturating_sub(begun),
@@ -239,8 +258,10 @@ impl Group {
                     run.samples = done.counted.samples;
                     run.series_read = done.counted.series_read;
                     run.warnings = done.counted.warnings;
+                    let full = rule.reach.covers(at, rule.spec.window);
                     let status = match (ctx.warm, done.missing.is_empty()) {
                         (false, _) => RuleStatus::Warming,
+                        (true, true) if !full => RuleStatus::Warming,
                         (true, true) => RuleStatus::Ok,
                         (true, false) => RuleStatus::Blind,
                     };
@@ -261,6 +282,16 @@ impl Group {
         self.last = Some((slot, (ctx.elapsed)().saturating_sub(begun)));
         outcome
     }
+}
+
+/// A panic as an error.
+fn broke(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let why = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!(
+        "the evaluation panicked: {}",
+        why.unwrap_or("no reason given")
+    )
 }
 
 /// What a rule that did not fail has to say.
@@ -371,6 +402,7 @@ impl Rule {
         outcome.held += steps.held;
         outcome.changes.extend(steps.changes);
         self.alerts = steps.alerts;
+        self.flaps = steps.flaps;
         Ok(Done {
             samples: self.alert_series(),
             counted: steps.counted,
@@ -431,8 +463,11 @@ struct Steps {
     held: usize,
     counted: Counted,
     missing: Vec<String>,
+    flaps: BTreeMap<Labels, Flaps>,
     /// The rule's longest range.
     window: Duration,
+    /// How far back its data goes.
+    reach: Option<Reach>,
 }
 
 impl Steps {
@@ -441,8 +476,14 @@ impl Steps {
             counted: look.counted,
             missing: look.missing,
             window: rule.spec.window,
+            reach: Some(rule.reach),
+            flaps: rule.flaps.clone(),
             ..Steps::default()
         };
+        for flaps in steps.flaps.values_mut() {
+            flaps.decay(&asker.ctx.flapping, asker.slot);
+        }
+        steps.flaps.retain(|_, flaps| !flaps.is_none());
         for (labels, sighting) in look.seen {
             let old = rule.alerts.get(&labels);
             let instance = sighted(rule, spec, &labels, &sighting, old, group);
@@ -470,9 +511,16 @@ impl Steps {
         asker: &Asker<'_>,
     ) {
         let before = old.map(|o| o.alert.state);
+        let policy = &asker.ctx.flapping;
+        let flaps = self.flaps.get(&instance.alert.labels).copied();
+        let mut flaps = flaps.unwrap_or_default();
+        let timing = Timing {
+            hold: spec.timing.hold,
+            keep: spec.timing.keep.max(flaps.hold(policy)),
+        };
         let (state, kinds) =
             if asker.ctx.warm && !(seen == Seen::Absent && self.refills(before, asker)) {
-                alert::step(before, seen, spec.timing, asker.slot)
+                alert::step(before, seen, timing, asker.slot)
             } else {
                 self.held += usize::from(matches!(
                     before,
@@ -480,6 +528,35 @@ impl Steps {
                 ));
                 (before, Vec::new())
             };
+        if !policy.hold.0.is_zero() {
+            let only_held = |since: Timestamp| asker.slot.since(since) >= spec.timing.keep;
+            let came_back = match before {
+                Some(AlertState::Firing {
+                    kept_since: Some(since),
+                    ..
+                }) => {
+                    seen == Seen::Present
+                        && kinds.contains(&ChangeKind::Renewed)
+                        && only_held(since)
+                }
+                Some(
+                    AlertState::Firing { .. }
+                    | AlertState::Pending { .. }
+                    | AlertState::Resolved { .. },
+                )
+                | None => kinds.contains(&ChangeKind::Fired) && flaps.ended.is_some(),
+            };
+            if came_back {
+                flaps.come_back(asker.slot);
+            }
+            if kinds.contains(&ChangeKind::Resolved) {
+                flaps.end(asker.slot);
+            }
+            instance.alert.flaps = flaps;
+            if !flaps.is_none() {
+                self.flaps.insert(instance.alert.labels.clone(), flaps);
+            }
+        }
         let only_renewed = kinds.is_empty();
         for kind in kinds {
             let mut alert = instance.alert.clone();
@@ -518,8 +595,10 @@ impl Steps {
             }
             Some(AlertState::Resolved { .. }) | None => return false,
         };
-        let since = asker.ctx.history_since;
-        active_at < since && asker.slot.since(since) < self.window
+        let Some(reach) = self.reach else {
+            return false;
+        };
+        active_at < reach.since && !reach.covers(asker.at, self.window)
     }
 }
 
@@ -554,6 +633,7 @@ fn sighted(
         unit: spec.unit.clone(),
         threshold: spec.threshold,
         threshold_from: spec.threshold_from.clone(),
+        flaps: old.map(|o| o.alert.flaps).unwrap_or_default(),
     };
     fill(&mut alert, sighting.figures);
     Instance {

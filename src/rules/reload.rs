@@ -91,6 +91,10 @@ pub fn restore(groups: &mut [Group], alerts: Vec<Alert>) -> Vec<Alert> {
                         ..
                     }
                 );
+                if !alert.flaps.is_none() {
+                    let flaps = &mut group.rules[r].flaps;
+                    flaps.insert(alert.labels.clone(), alert.flaps);
+                }
                 group.rules[r]
                     .alerts
                     .insert(alert.labels.clone(), Instance { alert, has_target });
@@ -122,6 +126,7 @@ fn move_rules(from: Vec<Rule>, into: &mut [Group]) -> Vec<Rule> {
                     instance.alert.group.clone_from(&key);
                 }
                 place.written = rule.written;
+                place.flaps = rule.flaps;
                 place.log = rule.log;
             }
             None => left.push(rule),

@@ -9,6 +9,8 @@
 //! outcome: wait for a write, then look at the token. After a failed sync or damage nothing is
 //! written any more. A full disk costs the ballast first.
 //!
+//! The samples file is apart: nothing depends on it, and it writes with `synchronous=NORMAL`.
+//!
 //! The rows are plain: payloads are JSON text that the room which writes them can read.
 
 mod advice;
@@ -23,6 +25,7 @@ mod messages;
 mod meta;
 mod notices;
 mod open;
+mod samples;
 mod set_aside;
 mod silences;
 #[cfg(test)]
@@ -48,6 +51,7 @@ pub use error::StateError;
 pub use messages::{DeadRow, GroupRow, MessageRow, MessageState, NewMessage, SilentFold};
 pub use notices::{NoticeRow, NoticeState};
 pub use open::{MIN_SQLITE, migrations};
+pub use samples::{SamplesFile, SamplesRow, SamplesWrite};
 pub use silences::{AckRow, SilenceRow};
 
 /// The open state directory; cheap to clone, closed when the last clone is dropped.

@@ -179,7 +179,7 @@ fn lock(dir: &Path) -> Result<File, StateError> {
 }
 
 /// SQLite gives its write-ahead log the mode of the database file.
-fn create_private(path: &Path) -> Result<(), StateError> {
+pub(super) fn create_private(path: &Path) -> Result<(), StateError> {
     let file = OpenOptions::new()
         .read(true)
         .write(true)

@@ -31,6 +31,8 @@ struct Pair {
 pub(crate) struct Index {
     hasher: RandomState,
     series: Vec<Option<Stored>>,
+    /// Series that there have been.
+    born: u32,
     free: Vec<SeriesId>,
     by_labels: HashTable<SeriesId>,
     pairs: Vec<Option<Pair>>,
@@ -56,6 +58,11 @@ impl Index {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Stored> {
         self.series.iter().flatten()
+    }
+
+    /// Places that are or were taken.
+    pub(crate) fn places(&self) -> u32 {
+        u32::try_from(self.series.len()).unwrap_or(u32::MAX)
     }
 
     pub(crate) fn get(&self, id: SeriesId) -> Option<&Stored> {
@@ -96,9 +103,10 @@ impl Index {
                 number
             })
             .collect();
-        let hash = self.hasher.hash_one(&*pairs);
+        self.born = self.born.wrapping_add(1);
+        let (born, hash) = (self.born, self.hasher.hash_one(&*pairs));
         let (series, hasher) = (&mut self.series, &self.hasher);
-        series[id.0 as usize] = Some(Stored::new(pairs, window));
+        series[id.0 as usize] = Some(Stored::new(pairs, window, born));
         self.by_labels
             .insert_unique(hash, id, |id| hash_of(series, hasher, *id));
         id

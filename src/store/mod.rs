@@ -13,6 +13,7 @@ mod limits;
 mod packed;
 mod series;
 mod slots;
+mod tail;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ use index::{Index, SeriesId};
 pub use limits::Caps;
 use series::{Append, Stored};
 use slots::{Slot, Slots, Why};
+pub use tail::Kept;
 
 /// How long any series is kept at the least: the lookback of instant selectors, 5 minutes, and
 /// one more minute so that a late evaluation still sees its window.

@@ -15,8 +15,10 @@ pub(crate) const MOST_SAMPLES: usize = 100_000;
 pub(crate) struct Stored {
     /// Numbers of its label pairs, in order of label name.
     pub(crate) pairs: Box<[u32]>,
-    /// How far back somebody reads it.
-    window: Duration,
+    /// Tells it from the series that had its place before.
+    pub(crate) born: u32,
+    /// Seconds that somebody reads it back, rounded up.
+    window: u32,
     floats: Packed,
     histograms: Option<Box<Histograms>>,
 }
@@ -41,10 +43,11 @@ pub(crate) enum Append {
 }
 
 impl Stored {
-    pub(crate) fn new(pairs: Box<[u32]>, window: Duration) -> Self {
+    pub(crate) fn new(pairs: Box<[u32]>, window: Duration, born: u32) -> Self {
         Self {
             pairs,
-            window,
+            born,
+            window: seconds(window),
             floats: Packed::default(),
             histograms: None,
         }
@@ -57,9 +60,14 @@ impl Stored {
         size_of::<Self>() + 8 * self.pairs.len() + self.floats.heap() + histograms
     }
 
+    /// How far back somebody reads it.
+    pub(crate) fn window(&self) -> Duration {
+        Duration::from_secs(u64::from(self.window))
+    }
+
     /// Sets how far back somebody reads it.
     pub(crate) fn set_window(&mut self, window: Duration) {
-        self.window = window;
+        self.window = seconds(window);
         if let Some(newest) = self.newest() {
             self.trim(newest);
         }
@@ -124,7 +132,7 @@ impl Stored {
 
     /// Drops samples that a read at `now` or later cannot reach.
     pub(crate) fn trim(&mut self, now: Timestamp) {
-        let oldest = now - self.window;
+        let oldest = now - self.window();
         self.floats.drop_before(oldest);
         if let Some(histograms) = &mut self.histograms {
             while histograms.all.front().is_some_and(|(t, _)| *t < oldest) {
@@ -238,6 +246,11 @@ impl Histograms {
             self.bytes -= size_of_histogram(&h);
         }
     }
+}
+
+fn seconds(window: Duration) -> u32 {
+    let whole = window.as_secs() + u64::from(window.subsec_nanos() > 0);
+    u32::try_from(whole).unwrap_or(u32::MAX)
 }
 
 fn size_of_histogram(h: &Histogram) -> usize {

@@ -240,6 +240,16 @@ pub struct Metrics {
     pub store_samples_appended_total: Counter,
     /// Samples refused, by the bound that bit.
     pub store_samples_dropped_total: Counters<1>,
+    /// Bytes in use in the samples file.
+    pub samples_file_bytes: Gauge,
+    /// Bytes written to the samples file.
+    pub samples_file_written_bytes_total: Counter,
+    /// Passes that did not get into the samples file.
+    pub samples_file_failures_total: Counter,
+    /// Blocks that the samples file had no room for.
+    pub samples_file_forgotten_total: Counter,
+    /// Seconds that the last pass took.
+    pub samples_file_last_write_seconds: Gauge,
     /// Duration of the last evaluation, by rule group.
     pub rule_group_last_duration_seconds: Gauges<1>,
     /// Evaluations, by rule group.
@@ -248,6 +258,8 @@ pub struct Metrics {
     pub rule_group_iterations_missed_total: Counters<1>,
     /// Rules that could not be evaluated, by rule group.
     pub rule_evaluation_failures_total: Counters<1>,
+    /// Rules by how they stand.
+    pub rules: Gauges<1>,
     /// Alert instances by state.
     pub alerts: Gauges<1>,
     /// 1 for each source that gives no answer.
@@ -321,6 +333,26 @@ impl Metrics {
                 &["reason"],
                 "Samples refused, by the bound that bit.",
             ),
+            samples_file_bytes: r.gauge(
+                "loadline_samples_file_bytes",
+                "Bytes in use in the samples file.",
+            ),
+            samples_file_written_bytes_total: r.counter(
+                "loadline_samples_file_written_bytes_total",
+                "Bytes written to the samples file.",
+            ),
+            samples_file_failures_total: r.counter(
+                "loadline_samples_file_failures_total",
+                "Passes that did not get into the samples file.",
+            ),
+            samples_file_forgotten_total: r.counter(
+                "loadline_samples_file_forgotten_total",
+                "Blocks that the samples file had no room for.",
+            ),
+            samples_file_last_write_seconds: r.gauge(
+                "loadline_samples_file_last_write_seconds",
+                "Seconds that the last pass over the samples took.",
+            ),
             rule_group_last_duration_seconds: r.gauges(
                 "loadline_rule_group_last_duration_seconds",
                 &["rule_group"],
@@ -340,6 +372,11 @@ impl Metrics {
                 "loadline_rule_evaluation_failures_total",
                 &["rule_group"],
                 "Rules that could not be evaluated.",
+            ),
+            rules: r.gauges(
+                "loadline_rules",
+                &["health"],
+                "Rules; health is ok, err, blind or warming.",
             ),
             alerts: r.gauges("loadline_alerts", &["state"], "Alert instances."),
             blind: r.gauges(

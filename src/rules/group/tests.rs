@@ -54,6 +54,7 @@ impl World {
 
 impl Querier for World {
     fn instant(&self, expr: &str, t: Timestamp) -> Result<Answer, QueryError> {
+        assert!(expr != "breaks > 0", "it broke");
         let found = self.answer(expr, t).map_err(QueryError::Execution)?;
         Ok(Answer {
             series_read: found.len(),
@@ -98,6 +99,7 @@ pub(crate) struct Run<'a> {
     pub(crate) world: &'a World,
     pub(crate) missing: Missing,
     pub(crate) warm: bool,
+    pub(crate) flapping: FlappingPolicy,
 }
 
 impl Run<'_> {
@@ -110,7 +112,7 @@ impl Run<'_> {
             external_url: "",
             missing: self.missing,
             warm: self.warm,
-            history_since: Timestamp(0),
+            flapping: self.flapping,
             write: &|w: &Written| {
                 for (labels, value) in &w.samples {
                     let pairs: Vec<_> = labels.iter().collect();
@@ -137,6 +139,7 @@ fn plain(world: &World) -> Run<'_> {
         world,
         missing: Missing::Resolve,
         warm: true,
+        flapping: FlappingPolicy::OFF,
     }
 }
 
@@ -693,4 +696,137 @@ fn restored_alerts_without_a_rule_are_handed_back() {
         Timestamp::from_secs(120),
     );
     assert_eq!(ended.kind, ChangeKind::Resolved);
+}
+
+#[test]
+fn a_rule_that_panics_has_failed_and_the_others_go_on() {
+    let world = World::default();
+    let mut g = group(
+        "",
+        "{alert: Breaks, expr: m > 0}\n{record: r, expr: breaks > 0}\n{alert: Good, expr: m > 0}",
+    );
+    world.set("m > 0", &[(A, 1.0)]);
+    let (outcome, _) = plain(&world).at(&mut g, 1);
+    let want = (
+        "r".to_owned(),
+        "the evaluation panicked: it broke".to_owned(),
+    );
+    assert_eq!(outcome.errors, std::slice::from_ref(&want));
+    assert_eq!(kinds(&outcome), [ChangeKind::Fired, ChangeKind::Fired]);
+    let log = g.rules()[1].log();
+    assert_eq!((log.status(), log.failures()), (RuleStatus::Err, 1));
+    assert_eq!(log.last().unwrap().error, Some(want.1));
+}
+
+#[test]
+fn a_rule_whose_range_is_not_full_is_warming_and_resolves_nothing_of_before() {
+    let world = World::default();
+    let rules = "{alert: X, expr: 'rate(m[5m]) > 0'}";
+    let group = |head, rules| {
+        let mut spec = group(head, rules).spec().clone();
+        spec.rules[0].window = Duration::from_secs(300);
+        Group::new(spec, Duration::from_secs(60))
+    };
+    let mut g = group("", rules);
+    world.set("rate(m[5m]) > 0", &[(A, 1.0)]);
+    plain(&world).at(&mut g, 1);
+    let old = g.alerts().cloned().collect();
+    let mut again = group("", rules);
+    assert!(restore(std::slice::from_mut(&mut again), old).is_empty());
+    let at = |m: i64| Timestamp::from_secs(60 * m);
+    again.set_reach(&|_| Reach::since(at(10)));
+    world.set("rate(m[5m]) > 0", &[]);
+    for minute in 10..15 {
+        let (outcome, _) = plain(&world).at(&mut again, minute);
+        assert_eq!((kinds(&outcome), outcome.held), (vec![], 1), "{minute}");
+        assert_eq!(again.rules()[0].log().status(), RuleStatus::Warming);
+    }
+    let (outcome, _) = plain(&world).at(&mut again, 15);
+    assert_eq!(kinds(&outcome), [ChangeKind::Resolved]);
+    assert_eq!(again.rules()[0].log().status(), RuleStatus::Ok);
+    // With the samples of before there is nothing to wait for.
+    let mut again = group("", rules);
+    again.set_reach(&|_| Reach {
+        since: at(10),
+        before: Some((at(0), at(9))),
+    });
+    plain(&world).at(&mut again, 10);
+    assert_eq!(again.rules()[0].log().status(), RuleStatus::Ok);
+    // What is not there at all is blind, not warming.
+    again.set_reach(&|_| Reach::since(at(10)));
+    blind(&world).at(&mut again, 11);
+    assert_eq!(again.rules()[0].log().status(), RuleStatus::Blind);
+}
+
+/// In which minutes of `letters` (`P`: the condition holds) an alert fires.
+fn fires(policy: FlappingPolicy, rules: &str, letters: &str) -> String {
+    let world = World::default();
+    let mut g = group("", rules);
+    let run = Run {
+        flapping: policy,
+        ..plain(&world)
+    };
+    let minutes = letters.chars().zip(1..);
+    let firing = minutes.map(|(letter, minute)| {
+        let present = letter == 'P';
+        let found: &[(&[(&str, &str)], f64)] = if present { &[(A, 1.0)] } else { &[] };
+        world.set("m > 0", found);
+        run.at(&mut g, minute);
+        let firing = g.alerts().any(Alert::is_firing);
+        if firing { 'F' } else { '.' }
+    });
+    firing.collect()
+}
+
+#[test]
+fn an_alert_that_flaps_is_held_longer_each_time() {
+    let on = FlappingPolicy::default();
+    let rules = "{alert: X, expr: m > 0}";
+    // Three times it comes back as it likes; then it is held for five minutes, then for ten.
+    let letters = "P.P.P.P.....P...........P";
+    assert_eq!(fires(on, rules, letters), "F.F.F.FFFFFFFFFFFFFFFFF.F");
+    let off = fires(FlappingPolicy::OFF, rules, letters);
+    assert_eq!(off, letters.replace('P', "F"));
+    // Coming back while it is held for nothing else counts too.
+    let letters = "P.P.P.P..P...............";
+    assert_eq!(fires(on, rules, letters), "F.F.F.FFFFFFFFFFFFFF.....");
+    // What keep_firing_for bridges is no flapping.
+    let kept = "{alert: X, expr: m > 0, keep_firing_for: 3m}";
+    let letters = "P..P..P..P..P..P....";
+    assert_eq!(fires(on, kept, letters), "FFFFFFFFFFFFFFFFFFF.");
+    // An hour of quiet takes one time off.
+    let letters = format!("P.P.P.P{}P..", ".".repeat(70));
+    assert!(fires(on, rules, &letters).ends_with(".F.."));
+}
+
+#[test]
+fn flapping_outlives_a_restart_and_a_reload() {
+    let world = World::default();
+    let rules = "{alert: X, expr: m > 0}";
+    let mut g = group("", rules);
+    let run = Run {
+        flapping: FlappingPolicy::default(),
+        ..plain(&world)
+    };
+    for minute in 1..=7 {
+        let present = minute % 2 == 1;
+        let found: &[(&[(&str, &str)], f64)] = if present { &[(A, 1.0)] } else { &[] };
+        world.set("m > 0", found);
+        run.at(&mut g, minute);
+    }
+    world.set("m > 0", &[]);
+    let rows = g.alerts().map(|a| serde_json::to_string(a).unwrap());
+    let rows = rows
+        .map(|json| serde_json::from_str(&json).unwrap())
+        .collect();
+    let mut again = group("", rules);
+    restore(std::slice::from_mut(&mut again), rows);
+    let spec =
+        specs("- name: g\n  rules:\n  - {alert: X, expr: m > 0}\n  - {record: r, expr: m}\n");
+    let reloaded = reload(vec![g], &spec, Duration::from_secs(60), Timestamp(0)).groups;
+    for mut g in reloaded.into_iter().chain([again]) {
+        let (outcome, _) = run.at(&mut g, 8);
+        assert_eq!(kinds(&outcome), [ChangeKind::Kept]);
+        assert!(g.alerts().all(Alert::is_firing));
+    }
 }

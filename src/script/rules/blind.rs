@@ -10,7 +10,9 @@ use serde::de::{Deserializer, Error as _};
 use serde_spanned::Spanned;
 
 use crate::model::{Position, Problem, Problems, Timestamp, duration};
-use crate::rules::{AlertState, EvalContext, Group, GroupSpec, Missing, UnknownKeys};
+use crate::rules::{
+    AlertState, EvalContext, FlappingPolicy, Group, GroupSpec, Missing, UnknownKeys,
+};
 
 use super::file::InputSeries;
 use super::memory::Memory;
@@ -178,7 +180,7 @@ fn look(
         external_url: "",
         missing: Missing::Blind,
         warm: true,
-        history_since: Timestamp(i64::MIN),
+        flapping: FlappingPolicy::OFF,
         write: &|written| drop(memory.write(written)),
         elapsed: &|| Duration::ZERO,
         known: None,

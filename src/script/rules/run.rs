@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::model::{Labels, Position, Problem, Problems, Timestamp, duration};
 use crate::promql::{Element, Engine, EngineOptions, Outcome, Point};
-use crate::rules::{EvalContext, Group, GroupSpec, Missing, RuleKind};
+use crate::rules::{EvalContext, FlappingPolicy, Group, GroupSpec, Missing, RuleKind};
 
 use super::super::series::parse_line;
 use super::file::{AlertCase, ExpectedAlert, ExprCase, InputSeries, Test, TestFile};
@@ -152,7 +152,7 @@ impl Run<'_> {
             external_url: &self.test.external_url,
             missing: Missing::Resolve,
             warm: true,
-            history_since: Timestamp(i64::MIN),
+            flapping: FlappingPolicy::OFF,
             write: &|written| refused.borrow_mut().extend(memory.write(written)),
             elapsed: &|| Duration::ZERO,
             known: None,

@@ -341,7 +341,7 @@ fn every_corpus_rule_evaluates_over_nothing() {
             external_url: "",
             missing,
             warm: true,
-            history_since: Timestamp(i64::MIN),
+            flapping: crate::rules::FlappingPolicy::OFF,
             write: &|written| drop(memory.write(written)),
             elapsed: &|| Duration::ZERO,
             known: None,

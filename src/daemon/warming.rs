@@ -1,0 +1,180 @@
+//! Since when what the rules read is kept: a rule whose data is new is warming, not blind.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::selection::Need;
+use crate::model::{Selection, Timestamp};
+use crate::promql;
+use crate::rules::{Reach, RuleSpec};
+
+/// A selector that is kept over a window.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    matchers: BTreeSet<String>,
+    window_seconds: u64,
+}
+
+impl Kept {
+    fn of(need: &Need) -> Self {
+        Self {
+            matchers: need.matchers.iter().map(ToString::to_string).collect(),
+            window_seconds: need.window.as_secs(),
+        }
+    }
+
+    /// True when every series of `other` is one of this selector.
+    fn selects_all_of(&self, other: &Kept) -> bool {
+        self.matchers.is_subset(&other.matchers)
+    }
+}
+
+/// What a selection keeps, for the next start to compare with.
+pub(crate) fn kept(selection: &Selection) -> Vec<Kept> {
+    selection.needs().iter().map(Kept::of).collect()
+}
+
+/// Every selector in force, with how far back its data goes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Warming(Vec<(Kept, Reach)>);
+
+impl Warming {
+    /// After a start: data goes back as `reach` says for what was kept `before`.
+    pub(crate) fn start(selection: &Selection, reach: Reach, before: &[Kept]) -> Self {
+        let of = |need: &Kept| {
+            let kept = before
+                .iter()
+                .any(|old| old.selects_all_of(need) && old.window_seconds >= need.window_seconds);
+            if kept {
+                reach
+            } else {
+                Reach::since(reach.since)
+            }
+        };
+        Self(with(selection, of))
+    }
+
+    /// After a reload: what was kept before goes on; a longer window has what the shorter one had.
+    pub(crate) fn adopt(&self, selection: &Selection, now: Timestamp) -> Self {
+        let of = |need: &Kept| {
+            let mut best = Reach::since(now);
+            for (old, reach) in self.0.iter().filter(|(old, _)| old.selects_all_of(need)) {
+                if old.window_seconds >= need.window_seconds {
+                    return *reach;
+                }
+                let had = now - Duration::from_secs(old.window_seconds);
+                best.since = best.since.min(had.max(reach.since));
+            }
+            best
+        };
+        Self(with(selection, of))
+    }
+
+    /// How far back everything goes that a rule reads.
+    pub(crate) fn of(&self, rule: &RuleSpec) -> Reach {
+        let mut worst: Option<Reach> = None;
+        let exprs = rule.exprs();
+        for expr in exprs.iter().filter_map(|e| promql::parse(e).ok()) {
+            for need in expr.needs() {
+                let need = Kept::of(&need);
+                let Some((_, reach)) = self.0.iter().find(|(kept, _)| *kept == need) else {
+                    continue;
+                };
+                worst = Some(match worst {
+                    None => *reach,
+                    Some(so_far) => Reach {
+                        since: so_far.since.max(reach.since),
+                        before: match (so_far.before, reach.before) {
+                            (Some(a), Some(b)) => Some((a.0.max(b.0), a.1.min(b.1))),
+                            (None | Some(_), _) => None,
+                        },
+                    },
+                });
+            }
+        }
+        worst.unwrap_or_else(Reach::always)
+    }
+}
+
+fn with(selection: &Selection, of: impl Fn(&Kept) -> Reach) -> Vec<(Kept, Reach)> {
+    let all = kept(selection).into_iter();
+    all.map(|need| {
+        let reach = of(&need);
+        (need, reach)
+    })
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::{Duplicates, RuleFile, RuleSet, check_promql};
+
+    fn rules(texts: &[&str]) -> RuleSet {
+        let rules: Vec<String> = texts
+            .iter()
+            .enumerate()
+            .map(|(i, t)| format!("{{record: r{i}, expr: '{t}'}}"))
+            .collect();
+        let file = RuleFile {
+            name: "r.yml".to_owned(),
+            text: format!("groups: [{{name: g, rules: [{}]}}]", rules.join(", ")),
+            shipped: false,
+        };
+        let none = std::collections::BTreeMap::new();
+        RuleSet::load(&[file], &none, "", Duplicates::Refuse, &|text| {
+            check_promql(text, promql::ParseOptions::default())
+        })
+        .unwrap()
+    }
+
+    fn selection(set: &RuleSet) -> Selection {
+        let exprs = set.exprs();
+        let parsed = exprs.iter().filter_map(|e| promql::parse(e).ok());
+        Selection::new(1, parsed.flat_map(|e| e.needs()).collect())
+    }
+
+    #[test]
+    fn only_what_is_new_warms() {
+        let at = Timestamp::from_secs;
+        let reach = Reach {
+            since: at(1000),
+            before: Some((at(100), at(990))),
+        };
+        let old = rules(&["rate(a[5m])", "rate(b[10m])"]);
+        let before = kept(&selection(&old));
+        let new = rules(&[
+            "rate(a{x=\"y\"}[5m])",
+            "rate(a[1h])",
+            "rate(c[5m])",
+            "rate(b[10m]) + c",
+            "vector(1)",
+        ]);
+        let reaches =
+            |w: &Warming| -> Vec<Reach> { new.groups[0].rules.iter().map(|r| w.of(r)).collect() };
+        let start = Warming::start(&selection(&new), reach, &before);
+        let nothing = Reach::since(at(1000));
+        assert_eq!(
+            reaches(&start),
+            [reach, nothing, nothing, nothing, Reach::always()]
+        );
+        // The same after a reload: the longer window has five minutes already.
+        let running = Warming::start(&selection(&old), reach, &before);
+        let reloaded = running.adopt(&selection(&new), at(5000));
+        assert_eq!(
+            reaches(&reloaded),
+            [
+                reach,
+                Reach::since(at(4700)),
+                Reach::since(at(5000)),
+                Reach::since(at(5000)),
+                Reach::always()
+            ]
+        );
+        // Nothing changes for what was there.
+        let again = running.adopt(&selection(&old), at(6000));
+        assert_eq!(again.of(&old.groups[0].rules[1]), reach);
+    }
+}
