@@ -10,6 +10,7 @@
 
 mod broken;
 mod capacity;
+mod carried;
 mod collect;
 mod discover;
 mod fleet;

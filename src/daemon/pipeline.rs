@@ -8,6 +8,7 @@ use anyhow::Context;
 
 use super::broken::Broken;
 use super::capacity::Capacity;
+use super::carried::Carried;
 use super::observed::Observed;
 use super::plan::Plan;
 use super::unwritten::{Evaluated, Unwritten, unless_full};
@@ -33,9 +34,6 @@ const HOUSEKEEPING: Duration = Duration::from_secs(60);
 
 /// How long messages wait for the first advice after a start.
 const FIRST_ADVICE: Duration = Duration::from_secs(60);
-
-/// Kind of the rows that say when a sign began.
-const EPISODE: &str = "episode";
 
 /// How long delivered and given-up messages are kept.
 const KEEP_MESSAGES: Duration = Duration::from_secs(30 * 86_400);
@@ -69,8 +67,7 @@ pub(crate) struct Pipeline {
     playbook: Arc<Playbook>,
     groups: Vec<Group>,
     signs: BTreeMap<SignKey, SignInstance>,
-    /// Starts of signs that began with an alert that is over, by key as JSON: rows of the state.
-    carried: BTreeMap<String, Timestamp>,
+    carried: Carried,
     advised: Vec<Advised>,
     capacity: Capacity,
     warming: Warming,
@@ -125,7 +122,7 @@ impl Pipeline {
             playbook: Arc::clone(&plan.playbook),
             groups,
             signs: BTreeMap::new(),
-            carried: BTreeMap::new(),
+            carried: Carried::default(),
             advised: Vec::new(),
             capacity,
             warming,
@@ -140,7 +137,8 @@ impl Pipeline {
         };
         // As it was told before the restart, then what the rules of today make of it.
         pipeline.signs = advice::instances(&all, &plan.config.advice.system_labels);
-        pipeline.restore_carried().await?;
+        let (state, signs) = (pipeline.rooms.state.clone(), &mut pipeline.signs);
+        pipeline.carried = Carried::restore(&state, signs).await?;
         let gone: Vec<Change> = orphans
             .into_iter()
             .map(|a| rules::group::end(a, now))
@@ -148,24 +146,6 @@ impl Pipeline {
         pipeline.commit_all(gone, now).await?;
         pipeline.keep_rows(now).await?;
         Ok(pipeline)
-    }
-
-    /// Gives signs the start that they had before the restart.
-    async fn restore_carried(&mut self) -> anyhow::Result<()> {
-        for row in self.rooms.state.load_advice().await? {
-            let since = row.json.parse().map(Timestamp);
-            let (true, Ok(since)) = (row.kind == EPISODE, since) else {
-                continue;
-            };
-            // The row of a sign that is over goes with the next commit.
-            if let Ok(key) = serde_json::from_str::<SignKey>(&row.id)
-                && let Some(sign) = self.signs.get_mut(&key)
-            {
-                sign.since = sign.since.min(since);
-            }
-            self.carried.insert(row.id, since);
-        }
-        Ok(())
     }
 
     /// Writes every alert under its group of today and forgets the rows of groups that are gone.
@@ -431,7 +411,8 @@ impl Pipeline {
         let fresh: BTreeMap<SignKey, Timestamp> =
             after.iter().map(|(k, i)| (k.clone(), i.since)).collect();
         advice::carry_since(&self.signs, &mut after);
-        self.keep_carried(&fresh, &after, at).await?;
+        let state = &self.rooms.state;
+        self.carried.keep(state, &fresh, &after, at).await?;
         let events: Vec<SignEvent> = advice::diff(&self.signs, &after)
             .into_iter()
             .map(|change| SignEvent {
@@ -450,41 +431,6 @@ impl Pipeline {
         });
         self.signs = after;
         Ok(self.unwritten.write(&self.rooms.state).await?)
-    }
-
-    /// Writes since when a sign goes on that began with an alert which is over: the rows of its
-    /// alerts alone would tell it as new after a restart.
-    async fn keep_carried(
-        &mut self,
-        fresh: &BTreeMap<SignKey, Timestamp>,
-        after: &BTreeMap<SignKey, SignInstance>,
-        at: Timestamp,
-    ) -> anyhow::Result<()> {
-        let mut carried = BTreeMap::new();
-        for (key, sign) in after {
-            if fresh.get(key) != Some(&sign.since) {
-                let id = serde_json::to_string(key).context("a sign's key is no JSON")?;
-                carried.insert(id, sign.since);
-            }
-        }
-        let rows = carried
-            .iter()
-            .filter(|(id, since)| self.carried.get(*id) != Some(since));
-        let rows: Vec<AdviceRow> = rows
-            .map(|(id, since)| AdviceRow {
-                kind: EPISODE.to_owned(),
-                id: id.clone(),
-                json: since.millis().to_string(),
-            })
-            .collect();
-        let over = self.carried.keys().filter(|id| !carried.contains_key(*id));
-        let over: Vec<(String, String)> = over.map(|id| (EPISODE.to_owned(), id.clone())).collect();
-        let written = self.rooms.state.commit_advice(&rows, &over, &[], at);
-        // With a full disk the next commit tries again.
-        if unless_full(written.await)?.is_some() {
-            self.carried = carried;
-        }
-        Ok(())
     }
 
     /// Decides for every system, and remembers decisions that changed.

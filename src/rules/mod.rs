@@ -16,6 +16,7 @@ mod reach;
 pub mod reload;
 pub mod set;
 pub mod spec;
+mod steps;
 pub mod template;
 pub(crate) mod yaml;
 
