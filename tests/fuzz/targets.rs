@@ -140,7 +140,7 @@ pub fn rule_file(data: &[u8]) {
         external_url: "",
         missing: Missing::Blind,
         warm: true,
-        history_since: Timestamp(0),
+        flapping: loadline::rules::FlappingPolicy::OFF,
         write: &|_| {},
         elapsed: &|| Duration::ZERO,
         known: None,
