@@ -28,6 +28,9 @@ mod kills;
 /// Mutated expositions are read line by line.
 mod exposition_model;
 
+/// What a role cannot see is named with what opens it.
+mod doctor;
+
 /// Conditions on real servers become messages that name the step.
 mod main_job;
 
@@ -36,6 +39,9 @@ mod migrations;
 
 /// The Postgres collector reads real servers and names what goes wrong.
 mod postgres;
+
+/// The Postgres collector stays a guest whatever happens to the server.
+mod postgres_manners;
 
 /// Every signal has a value on every major, or a reason why not.
 mod postgres_signals;

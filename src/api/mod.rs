@@ -9,9 +9,11 @@ mod explain;
 mod page;
 mod prometheus;
 mod router;
+mod servers;
 pub mod snapshot;
 
 pub use router::{Shared, router};
+pub use servers::{ServerView, SignalView, StatementView};
 pub use snapshot::{
     Blind, Explanation, GroupView, MessageBooks, RuleKind, RuleView, RunView, RunwayView,
     SelectorView, Snapshot, SourceHealth, SourceView, StepView,

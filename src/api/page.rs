@@ -198,6 +198,7 @@ mod tests {
             brief: false,
             sources: Vec::new(),
             blind: Vec::new(),
+            servers: Vec::new(),
             groups: Vec::new(),
             alerts: Vec::new(),
             signs: Vec::new(),

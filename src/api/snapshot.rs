@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::servers::ServerView;
 use crate::advice::outlook::{Outlook, Past, Urgency};
 use crate::advice::{Decision, SignInstance};
 use crate::model::{Labels, Timestamp};
@@ -26,6 +27,9 @@ pub struct Snapshot {
     pub sources: Vec<SourceView>,
     /// What is not seen, and the line that would fix it.
     pub blind: Vec<Blind>,
+    /// Watched Postgres servers, signal by signal.
+    #[serde(default)]
+    pub servers: Vec<ServerView>,
     /// Rule groups with their rules' health.
     pub groups: Vec<GroupView>,
     /// Pending, firing and recently resolved alerts.

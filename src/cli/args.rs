@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Runway(StatusArgs),
     /// Ask the running daemon what each selector of a rule finds
     Explain(ExplainArgs),
+    /// Say what can be read of each Postgres server, and what would open the rest
+    Doctor(DoctorArgs),
     /// Check files without starting anything
     #[command(subcommand)]
     Check(CheckCommand),
@@ -92,6 +94,15 @@ pub(crate) struct NextArgs {
     /// Own playbook files on top of the shipped ones; may be given several times
     #[arg(long, value_name = "FILE", requires = "state")]
     pub(crate) playbook: Vec<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) look: LookArgs,
+    /// Print the statements that open what is closed, as a script
+    #[arg(long)]
+    pub(crate) sql: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -8,6 +8,7 @@ mod args;
 mod check;
 mod client;
 mod config;
+mod doctor;
 mod explain;
 mod metrics;
 mod next;
@@ -33,6 +34,7 @@ pub fn main() -> ExitCode {
         Command::Next(args) => next::next(&args),
         Command::Status(status) => status::status(&status),
         Command::Runway(runway) => runway::runway(&runway),
+        Command::Doctor(args) => doctor::doctor(&args),
         Command::Explain(explain) => explain::explain(&explain),
         Command::Check(check) => check::check(&check),
         Command::Test(test) => test::test(&test),

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::observed::Observed;
-use crate::api::{Blind, SourceHealth, SourceView};
+use crate::api::{Blind, ServerView, SourceHealth, SourceView};
 use crate::clock::Clock;
 use crate::config;
 use crate::model::{Batch, Labels, Selection, TargetKey, Timestamp};
@@ -33,6 +33,7 @@ pub(crate) enum Source {
 pub(crate) struct Shown {
     pub(crate) view: SourceView,
     pub(crate) blind: Vec<Blind>,
+    pub(crate) server: Option<ServerView>,
 }
 
 /// The newest view of each source; shared between the loops and the publisher.
@@ -271,6 +272,7 @@ impl Source {
                     ..view(host.meta().host.clone(), host.meta().labels.clone())
                 },
                 blind: Vec::new(),
+                server: None,
             },
             Source::Postgres(postgres) => shown_postgres(postgres, view),
             Source::Scrape(target) => {
@@ -304,6 +306,7 @@ impl Source {
                         ..view(status.url.clone(), status.meta.labels.clone())
                     },
                     blind: Vec::new(),
+                    server: None,
                 }
             }
         }
@@ -374,5 +377,6 @@ fn shown_postgres(
             ..view(status.instance.clone(), labels)
         },
         blind,
+        server: Some(super::views::server(status)),
     }
 }

@@ -91,6 +91,7 @@ pub async fn look_once(plan: Plan) -> anyhow::Result<Snapshot> {
         started,
         ready: true,
         brief: true,
+        servers: shown.iter().filter_map(|s| s.server.clone()).collect(),
         sources: shown.into_iter().map(|s| s.view).collect(),
         blind,
         groups: groups.iter().map(views::group).collect(),

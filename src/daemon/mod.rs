@@ -13,6 +13,7 @@ mod capacity;
 mod carried;
 mod collect;
 mod discover;
+mod examine;
 mod fleet;
 mod keeper;
 mod listener;
@@ -32,6 +33,7 @@ mod views;
 mod warming;
 mod watch;
 
+pub use examine::{Examined, examine};
 pub use look::look_once;
 pub use plan::{Plan, check_rules, playbook};
 pub(crate) use query::parse_options;

@@ -51,6 +51,7 @@ impl Publisher {
             started: self.started,
             ready: pipeline.ready(),
             brief: false,
+            servers: shown.iter().filter_map(|s| s.server.clone()).collect(),
             sources: shown.into_iter().map(|s| s.view).collect(),
             blind,
             groups: pipeline.groups().iter().map(super::views::group).collect(),

@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::advice::{Advised, Detection, Playbook, SignInstance};
-use crate::api::{GroupView, RuleKind, RuleView, RunView, StepView};
+use crate::api::{
+    GroupView, RuleKind, RuleView, RunView, ServerView, SignalView, StatementView, StepView,
+};
 use crate::rules::{self, Group, Rule};
+use crate::sources::postgres::{PostgresStatus, ServerRole};
 
 /// A rule group with its rules' health.
 pub(crate) fn group(group: &Group) -> GroupView {
@@ -92,4 +95,47 @@ pub(crate) fn steps<'a>(
             .to_owned(),
             because: state.by.clone(),
         })
+}
+
+/// A Postgres server, signal by signal.
+pub(crate) fn server(status: &PostgresStatus) -> ServerView {
+    let signals = status.signals.iter().map(|s| {
+        let verdict = match (s.readable, s.silent) {
+            (true, _) => "readable",
+            (false, true) => "wrong",
+            (false, false) => "missing",
+        };
+        SignalView {
+            signal: s.signal.to_owned(),
+            database: s.database.clone(),
+            verdict: verdict.to_owned(),
+            state: s.state.to_owned(),
+            sentence: s.sentence.clone(),
+            fix: s.fix.clone(),
+        }
+    });
+    let statements = status.statements.iter().map(|s| StatementView {
+        datname: s.datname.clone(),
+        user: s.user.clone(),
+        queryid: s.queryid.clone(),
+        text: s.text.clone(),
+        load_share: s.load_share,
+        calls_per_second: s.calls_per_second,
+        mean_seconds: s.mean_seconds,
+        rows_per_call: s.rows_per_call,
+        n_plus_one: s.n_plus_one,
+    });
+    ServerView {
+        instance: status.instance.clone(),
+        state: status.state.as_str().to_owned(),
+        sentence: status.sentence.clone(),
+        fix: status.fix.clone(),
+        version: status.server_version.clone(),
+        role: status.role.map(|r| match r {
+            ServerRole::Primary => "primary".to_owned(),
+            ServerRole::Replica => "replica".to_owned(),
+        }),
+        signals: signals.collect(),
+        statements: statements.collect(),
+    }
 }

@@ -236,6 +236,25 @@ impl Cluster {
             .unwrap_or_else(|e| panic!("psql failed on {sql}: {e}"))
     }
 
+    /// Runs a script for psql as the superuser.
+    pub(crate) fn psql_script(&self, script: &str) {
+        let file = self.folder.path().join("script.sql");
+        fs::write(&file, script).unwrap();
+        run(program("psql")
+            .arg("-h")
+            .arg(self.folder.path())
+            .args([
+                "-p",
+                &self.port.to_string(),
+                "-U",
+                "postgres",
+                "-d",
+                "postgres",
+            ])
+            .args(["-Xq", "-v", "ON_ERROR_STOP=1", "-f"])
+            .arg(&file));
+    }
+
     fn try_psql(&self, sql: &str) -> Result<String, String> {
         self.try_psql_in("postgres", sql)
     }

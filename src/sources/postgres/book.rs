@@ -16,7 +16,7 @@ use super::question::{Answer, Points, Question, Scope};
 use super::settings::PostgresSettings;
 use super::state::{Failure, Trouble, of_question};
 use super::statements::{self, Statements};
-use super::status::{STATEMENTS_SIGNAL, SignalState};
+use super::status::{STATEMENTS_SIGNAL, SignalState, Standing};
 use super::version::ServerVersion;
 use crate::clock::Clock;
 use crate::model::{Labels, Selection, Timestamp};
@@ -198,8 +198,43 @@ impl Book {
         }
     }
 
-    /// How every signal stands.
-    pub(crate) fn signals(&self, meta: &Meta) -> BTreeMap<Place, SignalState> {
+    /// How every signal stands, also those that nobody reads.
+    pub(crate) fn all_signals(&self, meta: &Meta) -> BTreeMap<Place, Standing> {
+        let known = self.signals(meta).into_iter().map(|(place, state)| {
+            let answer = self.answers.get(&place);
+            let hidden_in = answer.map(|(_, a)| a.hidden_in.clone());
+            let standing = Standing {
+                state,
+                read: true,
+                hidden_in: hidden_in.unwrap_or_default(),
+            };
+            (place, standing)
+        });
+        let mut all: BTreeMap<Place, Standing> = known.collect();
+        let asked: BTreeSet<&'static str> = all.keys().map(|(signal, _)| *signal).collect();
+        for (q, _) in QUESTIONS.iter().filter(|(q, _)| !asked.contains(q.signal)) {
+            let state = if !meta.may(q.needs) {
+                SignalState::NeedsPgMonitor
+            } else if q.sql(meta.version).is_none() {
+                SignalState::TooOld
+            } else {
+                SignalState::NotRead
+            };
+            all.insert((q.signal, String::new()), Standing::of(state));
+        }
+        for (setting, on) in &meta.switches {
+            let state = if *on {
+                SignalState::Ok
+            } else {
+                SignalState::SwitchedOff
+            };
+            all.insert((setting, String::new()), Standing::of(state));
+        }
+        all
+    }
+
+    /// How every signal stands that somebody reads.
+    fn signals(&self, meta: &Meta) -> BTreeMap<Place, SignalState> {
         let mut signals = self.signals.clone();
         if self.wants_statements() {
             let place = (STATEMENTS_SIGNAL, String::new());

@@ -190,7 +190,7 @@ pub(crate) const CATALOGUE: &[Question] = &[
         .every(Pace::Hour),
     Question::new("bloat", "bloat of tables", sql!(13 "bloat"))
         .in_each_database()
-        .opened_by("GRANT SELECT ON ALL TABLES IN SCHEMA ... TO ROLE;")
+        .opened_by("GRANT SELECT ON ALL TABLES IN SCHEMA SCHEMAS TO ROLE;")
         .every(Pace::SixHours),
     Question::new(
         "unused_indexes",
@@ -240,7 +240,7 @@ pub(crate) const CATALOGUE: &[Question] = &[
         sql!(13 "sequences"),
     )
     .in_each_database()
-    .opened_by("GRANT SELECT ON ALL SEQUENCES IN SCHEMA ... TO ROLE;")
+    .opened_by("GRANT SELECT ON ALL SEQUENCES IN SCHEMA SCHEMAS TO ROLE;")
     .every(Pace::Hour),
     Question::new(
         "queue_tables",

@@ -8,6 +8,9 @@ use super::settings::PostgresSettings;
 use super::state::{Failure, ServerState, Trouble};
 use super::version::ServerVersion;
 
+/// Settings without which numbers stay 0 or are missing, without an error.
+pub(crate) const SWITCHES: [&str; 3] = ["track_activities", "track_counts", "track_io_timing"];
+
 /// Who the server is, and what our role may see.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Meta {
@@ -22,6 +25,8 @@ pub(crate) struct Meta {
     pub(crate) port: i64,
     /// `statement_timeout` and `lock_timeout` as the session has them.
     pub(crate) timeouts: String,
+    /// What the server was told to count or not to count.
+    pub(crate) switches: Vec<(&'static str, bool)>,
     /// The database of this session.
     pub(crate) datname: String,
     /// The process that serves this session.
@@ -41,6 +46,10 @@ impl Meta {
             system_identifier: None,
             port: int(row, "port")?.unwrap_or(0),
             timeouts: text(row, "timeouts")?,
+            switches: SWITCHES
+                .iter()
+                .map(|name| Ok((*name, text(row, name)? == "on")))
+                .collect::<Result<_, sqlx::Error>>()?,
             datname: text(row, "datname")?,
             pid: int(row, "pid")?.unwrap_or(0),
         })

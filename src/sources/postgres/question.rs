@@ -32,7 +32,8 @@ pub(crate) struct Question {
     pub(crate) pace: Pace,
     /// Without these the answer would be short without saying so.
     pub(crate) needs: Rights,
-    /// The statement that shows what `hidden` counts; `ROLE` stands for the role.
+    /// The statement that shows what `hidden` counts; `ROLE` stands for the role, `SCHEMAS` for
+    /// the schemas that hold it.
     pub(crate) opens: &'static str,
     /// A metric with the number of rows, which is 0 where there are none.
     pub(crate) counted: Option<&'static str>,
@@ -215,6 +216,7 @@ impl Question {
         Ok(Answer {
             points: out.points,
             hidden: out.hidden,
+            hidden_in: out.hidden_in,
         })
     }
 }
@@ -256,6 +258,11 @@ fn read_columns(row: &PgRow, out: &mut Points<'_>) -> Result<i64, sqlx::Error> {
             values.push((name, value));
         }
     }
+    if hidden > 0
+        && let Some((_, schema)) = labels.iter().find(|(name, _)| *name == "schemaname")
+    {
+        out.hidden_in.insert(schema.clone());
+    }
     let labels: Vec<(&str, &str)> = labels.iter().map(|(n, v)| (*n, v.as_str())).collect();
     for (name, value) in values {
         out.push(name, &labels, Some(value));
@@ -269,6 +276,8 @@ pub(crate) struct Answer {
     pub(crate) points: Vec<(Labels, f64)>,
     /// What the role could not see.
     pub(crate) hidden: i64,
+    /// Schemas that hold it.
+    pub(crate) hidden_in: BTreeSet<String>,
 }
 
 /// Collects samples that share the target's labels.
@@ -277,6 +286,7 @@ pub(crate) struct Points<'a> {
     wanted: &'a BTreeSet<&'static str>,
     pub(crate) points: Vec<(Labels, f64)>,
     pub(crate) hidden: i64,
+    hidden_in: BTreeSet<String>,
 }
 
 impl<'a> Points<'a> {
@@ -286,6 +296,7 @@ impl<'a> Points<'a> {
             wanted,
             points: Vec::new(),
             hidden: 0,
+            hidden_in: BTreeSet::new(),
         }
     }
 

@@ -132,6 +132,11 @@ impl PostgresCollector {
         }
     }
 
+    /// True while a database of the server waits for its first look.
+    pub fn is_still_looking(&self) -> bool {
+        self.book.databases.still_looking()
+    }
+
     /// Closes the connection politely.
     pub async fn close(&mut self) {
         if let Some(session) = self.session.take() {
@@ -314,7 +319,7 @@ impl PostgresCollector {
         self.timeouts_in_a_row = 0;
         let meta = self.meta.clone().unwrap_or_default();
         let pooled = self.session.as_ref().is_some_and(Session::is_pooled);
-        let signals = self.book.signals(&meta);
+        let signals = self.book.all_signals(&meta);
         let status = &mut self.status;
         status.state = ServerState::Up;
         status.sentence = format!(

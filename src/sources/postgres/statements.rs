@@ -269,6 +269,8 @@ impl Statements {
             | SignalState::Busy
             | SignalState::Failed
             | SignalState::Unknown
+            | SignalState::NotRead
+            | SignalState::SwitchedOff
             | SignalState::Looking => None,
         };
         out.push(READABLE, &[], readable);

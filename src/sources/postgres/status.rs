@@ -1,8 +1,9 @@
 //! What a pass found out, for people.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::catalogue::CATALOGUE;
+use super::meta::SWITCHES;
 use super::state::{ServerState, quote};
 use crate::model::Timestamp;
 
@@ -28,6 +29,8 @@ pub struct Signal {
     pub state: &'static str,
     /// True when all of it is seen that this version of the server has.
     pub readable: bool,
+    /// True when some rule, playbook row or pin reads it.
+    pub read: bool,
     /// True when the server would answer with too little instead of refusing.
     pub silent: bool,
     /// The state for people.
@@ -116,16 +119,19 @@ impl PostgresStatus {
         }
     }
 
-    /// Signals that are not seen in full.
+    /// Signals that somebody reads and that are not seen in full.
     pub fn blind(&self) -> impl Iterator<Item = &Signal> {
-        self.signals.iter().filter(|s| !s.readable)
+        self.signals.iter().filter(|s| !s.readable && s.read)
     }
 }
 
 /// What became of one signal in the last good pass, worst last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) enum SignalState {
+    #[default]
     Ok,
+    /// No rule, playbook row or pin reads it.
+    NotRead,
     Looking,
     /// The server is older than what is asked for.
     TooOld,
@@ -134,6 +140,8 @@ pub(crate) enum SignalState {
     Failed,
     Unknown,
     NotInstalled,
+    /// A setting makes it 0.
+    SwitchedOff,
     /// Some rows are hidden from the role.
     NeedsPrivilege,
     NeedsPgMonitor,
@@ -143,6 +151,8 @@ impl SignalState {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             SignalState::Ok => "ok",
+            SignalState::NotRead => "not_read",
+            SignalState::SwitchedOff => "switched_off",
             SignalState::Looking => "looking",
             SignalState::TooOld => "too_old",
             SignalState::Unsupported => "unsupported",
@@ -156,6 +166,26 @@ impl SignalState {
     }
 }
 
+/// How a signal stands, and what is hidden of it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Standing {
+    pub(crate) state: SignalState,
+    /// True when somebody reads it.
+    pub(crate) read: bool,
+    /// Schemas with something that the role may not see.
+    pub(crate) hidden_in: BTreeSet<String>,
+}
+
+impl Standing {
+    pub(crate) fn of(state: SignalState) -> Self {
+        Self {
+            state,
+            read: false,
+            hidden_in: BTreeSet::new(),
+        }
+    }
+}
+
 /// The signal for statements, which has no row in the catalogue.
 pub(crate) const STATEMENTS_SIGNAL: &str = "statements";
 
@@ -164,28 +194,40 @@ pub(crate) type Visible = Option<(i64, i64)>;
 
 /// How all signals stand, for `user`.
 pub(crate) fn describe(
-    signals: &BTreeMap<(&'static str, String), SignalState>,
+    signals: &BTreeMap<(&'static str, String), Standing>,
     user: &str,
     visible: Visible,
 ) -> Vec<Signal> {
     signals
         .iter()
-        .map(|((signal, database), state)| describe_one(signal, database, *state, user, visible))
+        .map(|((signal, database), state)| describe_one(signal, database, state, user, visible))
         .collect()
 }
 
 fn describe_one(
     signal: &'static str,
     database: &str,
-    state: SignalState,
+    standing: &Standing,
     user: &str,
     visible: Visible,
 ) -> Signal {
+    let state = standing.state;
     let role = quote(user);
     let question = CATALOGUE.iter().find(|q| q.signal == signal);
-    let title = question.map_or("statements (pg_stat_statements)", |q| q.title);
+    let title = match question {
+        Some(q) => q.title,
+        None if SWITCHES.contains(&signal) => signal,
+        None => "statements (pg_stat_statements)",
+    };
     let (why, fix) = match state {
         SignalState::Ok => ("readable".to_owned(), None),
+        SignalState::NotRead => ("no rule reads it".to_owned(), None),
+        SignalState::SwitchedOff => (
+            "off: what it counts stays 0 or is missing".to_owned(),
+            Some(format!(
+                "ALTER SYSTEM SET {signal} = on; SELECT pg_reload_conf();"
+            )),
+        ),
         SignalState::Looking => ("not asked yet".to_owned(), None),
         SignalState::TooOld => ("this server is too old to tell".to_owned(), None),
         SignalState::Unsupported => ("this server cannot tell".to_owned(), None),
@@ -196,18 +238,18 @@ fn describe_one(
             Some(format!("GRANT CONNECT ON DATABASE ... TO {role};")),
         ),
         SignalState::NotInstalled => (
-            "not installed in any database".to_owned(),
-            Some(
-                "shared_preload_libraries = 'pg_stat_statements', restart, then \
-                 CREATE EXTENSION pg_stat_statements;"
-                    .to_owned(),
-            ),
+            "not installed in any database; first shared_preload_libraries = \
+             'pg_stat_statements' and a restart, unless that is done"
+                .to_owned(),
+            Some("CREATE EXTENSION pg_stat_statements;".to_owned()),
         ),
         SignalState::NeedsPrivilege => {
             let opens = question.map_or("", |q| q.opens);
+            let schemas: Vec<String> = standing.hidden_in.iter().map(|s| quote(s)).collect();
+            let schemas = schemas.join(", ");
             (
                 format!("unknown: needs a privilege, role {user} does not see all of it"),
-                Some(opens.replace("ROLE", &role)),
+                Some(opens.replace("SCHEMAS", &schemas).replace("ROLE", &role)),
             )
         }
         SignalState::NeedsPgMonitor => {
@@ -229,10 +271,22 @@ fn describe_one(
     Signal {
         signal,
         title,
+        read: standing.read,
         database: database.to_owned(),
         state: state.as_str(),
-        readable: [SignalState::Ok, SignalState::Looking, SignalState::TooOld].contains(&state),
-        silent: [SignalState::NeedsPgMonitor, SignalState::NeedsPrivilege].contains(&state),
+        readable: [
+            SignalState::Ok,
+            SignalState::NotRead,
+            SignalState::Looking,
+            SignalState::TooOld,
+        ]
+        .contains(&state),
+        silent: [
+            SignalState::NeedsPgMonitor,
+            SignalState::NeedsPrivilege,
+            SignalState::SwitchedOff,
+        ]
+        .contains(&state),
         sentence: format!("{title}{place}: {why}"),
         fix,
     }

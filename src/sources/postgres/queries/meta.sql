@@ -7,5 +7,8 @@ SELECT current_setting('server_version_num')::int8                  AS version_n
        pg_has_role(current_user, 'pg_read_all_settings', 'USAGE')   AS has_read_all_settings,
        current_setting('port')::int8                                AS port,
        current_setting('statement_timeout') || ' ' || current_setting('lock_timeout') AS timeouts,
+       current_setting('track_activities')                          AS track_activities,
+       current_setting('track_counts')                              AS track_counts,
+       current_setting('track_io_timing')                           AS track_io_timing,
        current_database()::text                                     AS datname,
        pg_backend_pid()::int8                                       AS pid
