@@ -98,7 +98,7 @@ fn runtime() -> tokio::runtime::Runtime {
 fn connections_running_out_name_a_pooler_and_their_end_is_told() {
     let (cluster, webhook, slack) = (small_cluster(), Sink::start(), Sink::start());
     let home = Home::new();
-    home.shorten_rules(&["postgres"], FACTOR);
+    home.shorten_rules(&["connections", "replication"], FACTOR);
     let url = cluster.url("loadline", "postgres");
     let mut daemon = home.start(&config(&[url], None, &webhook, Some(&slack)));
     daemon.ready();
@@ -233,7 +233,7 @@ fn with_a_pooler_in_place_another_answer_comes() {
     ));
     let address = exporter.url("").trim_start_matches("http://").to_owned();
     let home = Home::new();
-    home.shorten_rules(&["postgres"], FACTOR);
+    home.shorten_rules(&["connections", "replication"], FACTOR);
     let url = cluster.url("loadline", "postgres");
     let daemon = home.start(&config(&[url], Some(&address), &webhook, None));
     daemon.ready();
@@ -261,7 +261,7 @@ fn a_paused_replica_gets_first_aid_and_no_step() {
     let replica = Cluster::replica_of(&primary);
     let webhook = Sink::start();
     let home = Home::new();
-    home.shorten_rules(&["postgres"], FACTOR);
+    home.shorten_rules(&["connections", "replication"], FACTOR);
     let urls = [
         primary.url("loadline", "postgres"),
         replica.url("loadline", "postgres"),
@@ -313,7 +313,7 @@ fn a_kill_between_change_and_delivery_loses_nothing() {
     webhook.answer(Answer::Status(503));
     webhook.answer_next([Answer::Cut]);
     let home = Home::new();
-    home.shorten_rules(&["postgres"], FACTOR);
+    home.shorten_rules(&["connections", "replication"], FACTOR);
     let url = cluster.url("loadline", "postgres");
     let daemon = home.start(&config(&[url], None, &webhook, None));
     daemon.ready();
@@ -359,7 +359,7 @@ fn a_kill_between_change_and_delivery_loses_nothing() {
 fn a_server_that_stops_answering_is_blind_and_not_resolved() {
     let (mut full, other, webhook) = (small_cluster(), small_cluster(), Sink::start());
     let home = Home::new();
-    home.shorten_rules(&["postgres"], FACTOR);
+    home.shorten_rules(&["connections", "replication"], FACTOR);
     let urls = [
         full.url("loadline", "postgres"),
         other.url("loadline", "postgres"),
