@@ -46,6 +46,9 @@ mod postgres_manners;
 /// Every signal has a value on every major, or a reason why not.
 mod postgres_signals;
 
+/// The shipped rules are complete, tested and quiet.
+mod rule_pack;
+
 /// Rule tests and rule files get promtool's verdicts.
 mod rule_scripts;
 

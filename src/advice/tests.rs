@@ -705,45 +705,105 @@ fn the_order_of_alerts_does_not_matter() {
     assert_eq!(decide(&Script::default(), &alerts, "").decision, before);
 }
 
+/// Signs that rules give and for which the playbook has no row yet: people see them as alerts.
+const WITHOUT_ROW: &[&str] = &[
+    "abuse-traffic",
+    "analytics-on-primary",
+    "app-db-contention",
+    "app-server-spof",
+    "app-tier-saturated",
+    "autoscale-ceiling",
+    "backup-stale",
+    "cache-evictions",
+    "cache-hit-rate-low",
+    "cache-spof",
+    "cache-stampede",
+    "capacity-idle",
+    "cascading-failures",
+    "cdn-hit-rate-low",
+    "connection-per-request",
+    "cross-region-inconsistency",
+    "cross-shard-queries",
+    "db-connection-pileup",
+    "db-latency-at-peak",
+    "db-simple-query-slow",
+    "db-size-near-limit",
+    "db-working-set-exceeds-ram",
+    "deploy-downtime",
+    "deploys-slow-risky",
+    "distant-users-slow",
+    "distributed-monolith",
+    "error-rate-raised",
+    "failover-slow",
+    "host-disk-io-saturated",
+    "host-memory-pressure",
+    "host-memory-swapping",
+    "job-latency-high",
+    "media-storage-growth",
+    "no-apm",
+    "no-metrics",
+    "no-uptime-check",
+    "nothing",
+    "page-load-slow",
+    "pool-wait",
+    "query-slow-after-tuning",
+    "queue-depth-growing",
+    "read-write-contention",
+    "request-latency-degraded",
+    "rollout-orchestration",
+    "security-baseline-missing",
+    "session-affinity-imbalance",
+    "shard-imbalance",
+    "sync-service-coupling",
+    "time-series-in-oltp",
+    "trace-gap",
+    "uncached-hot-reads",
+    "unhealthy-backend",
+    "workers-share-web-host",
+];
+
 #[test]
 fn every_sign_of_the_shipped_rules_is_in_the_playbook() {
     let book = playbook();
-    let files: Vec<_> = ["host", "postgres"]
-        .into_iter()
-        .map(|subject| {
-            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("rules/{subject}.yml"));
-            RuleFile {
-                name: format!("{subject}.yml"),
-                text: std::fs::read_to_string(path).unwrap(),
-                shipped: true,
-            }
+    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules");
+    let files: Vec<_> = std::fs::read_dir(rules)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "yml"))
+        .map(|path| RuleFile {
+            name: path.display().to_string(),
+            text: std::fs::read_to_string(path).unwrap(),
+            shipped: true,
         })
         .collect();
-    let set = RuleSet::load(&files, &BTreeMap::new(), "", Duplicates::Refuse, &|text| {
-        rules::check_promql(text, Default::default())
-    })
+    let set = RuleSet::load(
+        &files,
+        &crate::config::Signs::default(),
+        "",
+        Duplicates::Refuse,
+        &|text| rules::check_promql(text, Default::default()),
+    )
     .unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(set.warnings, []);
+    let mut seen = 0;
     for rule in set.groups.iter().flat_map(|g| &g.rules) {
+        let id = rule.label("sign");
+        if rule.alert().is_none() || id.is_empty() {
+            continue;
+        }
         let threshold = rule.alert().and_then(|a| a.threshold);
         assert!(threshold.is_some(), "{}: {}", rule.name, rule.expr);
+        let Some(sign) = book.sign(id) else {
+            assert!(WITHOUT_ROW.contains(&id), "{id}");
+            continue;
+        };
+        // With what and needs it is measured, else it is also asked of people.
+        let measured = !sign.what.is_empty() && sign.needs.is_some();
+        assert!(measured || sign.question.is_some(), "{id}");
+        assert!(book.row(id).is_some() || sign.question.is_some(), "{id}");
+        seen += 1;
     }
-    let mut seen = 0;
-    for subject in ["host", "postgres"] {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("rules/{subject}.yml"));
-        let text = std::fs::read_to_string(path).unwrap();
-        for (_, rest) in text
-            .match_indices("sign: ")
-            .map(|(i, m)| text.split_at(i + m.len()))
-        {
-            let id = rest.split([',', ' ', '\n']).next().unwrap();
-            let sign = book.sign(id).unwrap_or_else(|| panic!("{id}"));
-            assert!(!sign.what.is_empty() && sign.needs.is_some(), "{id}");
-            assert!(book.row(id).is_some(), "{id}");
-            seen += 1;
-        }
-    }
-    assert_eq!(seen, 13);
+    assert!(seen > 40, "{seen}");
 }
 
 #[test]

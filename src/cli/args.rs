@@ -42,6 +42,9 @@ pub(crate) enum Command {
     /// Run test scripts
     #[command(subcommand)]
     Test(TestCommand),
+    /// Handle the shipped rules
+    #[command(subcommand)]
+    Rules(RulesCommand),
     /// Write a configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -196,6 +199,19 @@ pub(crate) struct RuleTestArgs {
     /// promql-experimental-functions
     #[arg(long, value_name = "FEATURE", value_delimiter = ',')]
     pub(crate) enable_feature: Vec<Feature>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RulesCommand {
+    /// Write the shipped rules and the playbook into a folder, to read or to change
+    Export {
+        /// Where to write them
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+        /// Overwrite files that differ
+        #[arg(long)]
+        force: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -65,11 +65,14 @@ fn rules(file: Option<&Path>, features: &[Feature]) -> Exit {
     );
     print(&format!("Checking {name}\n"));
     let exit = match daemon::check_rules(file, features) {
-        Ok((rules, warnings)) => {
-            for warning in warnings {
+        Ok(checked) => {
+            for warning in checked.warnings {
                 complain(&format!("  WARNING: {warning}\n"));
             }
-            print(&format!("  SUCCESS: {rules} rules found\n"));
+            print(&format!("  SUCCESS: {} rules found\n", checked.rules));
+            for sentence in checked.covered {
+                print(&format!("  NOTE: {sentence}\n"));
+            }
             Exit::Ok
         }
         Err(Problems(problems)) => {

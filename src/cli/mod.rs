@@ -14,6 +14,7 @@ mod metrics;
 mod next;
 mod once;
 mod render;
+mod rules;
 mod run;
 mod runway;
 mod status;
@@ -38,6 +39,7 @@ pub fn main() -> ExitCode {
         Command::Explain(explain) => explain::explain(&explain),
         Command::Check(check) => check::check(&check),
         Command::Test(test) => test::test(&test),
+        Command::Rules(command) => rules::rules(&command),
         Command::Config(config) => config::config(&config),
         Command::Version => {
             print(&format!("loadline {}\n", env!("CARGO_PKG_VERSION")));

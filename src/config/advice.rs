@@ -79,12 +79,62 @@ impl<'de> Deserialize<'de> for FactValue {
     }
 }
 
+/// `[signs]`: own thresholds by sign, and a team's own alerts that stand for a sign.
+#[derive(Debug, Clone, Default)]
+pub struct Signs {
+    /// `[signs.ID]`
+    pub by_id: BTreeMap<String, SignOverride>,
+    /// `[[signs.alias]]`
+    pub alias: Vec<SignAlias>,
+}
+
+impl<'de> Deserialize<'de> for Signs {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Signs;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("tables [signs.ID] and [[signs.alias]]")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut m: A) -> Result<Signs, A::Error> {
+                let mut signs = Signs::default();
+                while let Some(key) = m.next_key::<String>()? {
+                    if key == "alias" {
+                        signs.alias = m.next_value()?;
+                    } else {
+                        signs.by_id.insert(key, m.next_value()?);
+                    }
+                }
+                Ok(signs)
+            }
+        }
+        d.deserialize_struct("Signs", &["*", "alias"], Visitor)
+    }
+}
+
+/// `[[signs.alias]]`: alerts of an own rule that stand for a sign.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignAlias {
+    /// Name of the own alert.
+    pub alertname: String,
+    /// Id of the sign.
+    pub sign: String,
+    /// `note`, `plan`, `act` or `now`.
+    pub level: String,
+}
+
 /// `[signs.ID]`: own thresholds for a sign's levels.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SignOverride {
     /// False silences the sign altogether.
     pub enabled: Option<bool>,
+    /// Name of the alerts that the numbers are for; needed where the alerts of a level compare in
+    /// different units.
+    pub alertname: Option<String>,
     /// Replaces the number that the rule of this level compares with.
     pub note: Option<f64>,
     /// The same for level plan.

@@ -142,7 +142,7 @@ impl Check<'_> {
         for (id, fact) in &config.facts {
             self.fact(&join("facts", id), fact);
         }
-        for (id, sign) in &config.signs {
+        for (id, sign) in &config.signs.by_id {
             self.sign(&join("signs", id), sign);
         }
     }

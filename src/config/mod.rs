@@ -35,7 +35,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-pub use advice::{Advice, FactValue, SignOverride};
+pub use advice::{Advice, FactValue, SignAlias, SignOverride, Signs};
 pub use discovery::{DnsSd, FileSd, HttpSd, RecordType};
 pub use global::{Global, Server, StateDir};
 pub use http::{Authorization, BasicAuth, HttpOptions};
@@ -78,8 +78,8 @@ pub struct Config {
     pub advice: Advice,
     /// What the team declares: a fact's id and its value.
     pub facts: BTreeMap<String, FactValue>,
-    /// Own thresholds for a sign's levels.
-    pub signs: BTreeMap<String, SignOverride>,
+    /// Own thresholds for a sign's levels, and own alerts that stand for a sign.
+    pub signs: Signs,
     /// The built-in host collector.
     pub host: Host,
     /// Watched Postgres servers.

@@ -347,6 +347,31 @@ pub const SECTIONS: &[Section] = &[
         )],
     ),
     section(
+        "signs.alias",
+        "[[signs.alias]]",
+        "Own alerts that stand for a sign: the advice counts them like the shipped ones.",
+        &[
+            key(
+                "alertname",
+                "text",
+                Required(r#""HostHighCpuLoad""#),
+                "Name of an alert in your rule files that has no label sign.",
+            ),
+            key(
+                "sign",
+                "text",
+                Required(r#""host-cpu-sustained""#),
+                "Id of the sign, as `docs/rules.md` lists them.",
+            ),
+            key(
+                "level",
+                "note, plan, act, now",
+                Required(r#""act""#),
+                "How urgent it is.",
+            ),
+        ],
+    ),
+    section(
         "signs.*",
         "[signs.host-cpu-sustained]",
         "Own thresholds for a sign's levels; the sign's id is in the header.",
@@ -356,6 +381,13 @@ pub const SECTIONS: &[Section] = &[
                 "true, false",
                 Example("true"),
                 "False silences the sign altogether.",
+            ),
+            key(
+                "alertname",
+                "text",
+                Example(r#""HostCpuSustained""#),
+                "Name of the alerts that the numbers are for; needed where the alerts of a level \
+                 compare in different units.",
             ),
             key(
                 "note",

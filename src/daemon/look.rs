@@ -154,19 +154,13 @@ async fn pass(
 /// The rules without their durations and with short ranges, and what cannot be judged so.
 fn brief(plan: &Plan, range: Duration) -> (Vec<GroupSpec>, Vec<Blind>) {
     let language = parse_options(&plan.config.query.enable_features);
-    let mut blind = Vec::new();
+    let mut long = 0;
     let mut specs = Vec::new();
     for group in &plan.rules.groups {
         let mut group = group.clone();
         group.rules.retain(|rule| {
             let judged = rule.window <= NEEDS_HISTORY;
-            if !judged {
-                blind.push(Blind {
-                    what: format!("rule {}", rule.name),
-                    why: "needs history: it reads more than an hour back".to_owned(),
-                    fix: "loadline run".to_owned(),
-                });
-            }
+            long += usize::from(!judged && rule.alert().is_some());
             judged
         });
         for rule in &mut group.rules {
@@ -179,7 +173,12 @@ fn brief(plan: &Plan, range: Duration) -> (Vec<GroupSpec>, Vec<Blind>) {
         }
         specs.push(group);
     }
-    (specs, blind)
+    let blind = (long > 0).then(|| Blind {
+        what: format!("{long} rules"),
+        why: "they need history: they read more than an hour back".to_owned(),
+        fix: "loadline run".to_owned(),
+    });
+    (specs, blind.into_iter().collect())
 }
 
 /// Evaluates the groups once and advises.

@@ -35,6 +35,6 @@ mod watch;
 
 pub use examine::{Examined, examine};
 pub use look::look_once;
-pub use plan::{Plan, check_rules, playbook};
+pub use plan::{Checked, Plan, check_rules, export_rules, playbook};
 pub(crate) use query::parse_options;
 pub use run::{Options, run};

@@ -1,6 +1,5 @@
 //! From files to something that can be started: parsed and checked, nothing touched.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +13,8 @@ use crate::model::selection::Need;
 use crate::model::{Matcher, Problem, Problems, Selection, duration};
 use crate::promql::{self, ParseOptions};
 use crate::rules::{
-    Duplicates, GroupSpec, RuleFile, RuleSet, UnknownKeys, check_promql, read_alone,
+    Checker, Duplicates, GroupSpec, RuleFile, RuleSet, UnknownKeys, check_promql, covered,
+    read_alone,
 };
 
 /// A checked configuration with its rules and playbook.
@@ -65,6 +65,20 @@ impl Plan {
         let playbook =
             playbook_files(&config, &places).and_then(|files| Playbook::load(&files, &check_expr));
         if let Ok(playbook) = &playbook {
+            for (i, alias) in config.signs.alias.iter().enumerate() {
+                if playbook.sign(&alias.sign).is_none() {
+                    let accepted: Vec<&str> =
+                        playbook.signs().map(|s| s.id.get_ref().as_str()).collect();
+                    problems.push(places.problem(
+                        &format!("signs.alias[{i}].sign"),
+                        format!(
+                            "unknown sign {:?}; accepted: {}",
+                            alias.sign,
+                            accepted.join(", ")
+                        ),
+                    ));
+                }
+            }
             let wrong = advice::check_facts(playbook, &config.facts);
             problems.extend(
                 wrong
@@ -200,13 +214,12 @@ fn rule_files(config: &Config, places: &Places) -> Result<Vec<RuleFile>, Problem
         Shipped::All => {}
         Shipped::None => files.clear(),
         Shipped::Subjects(subjects) => {
-            let subject = |name: &str| {
-                name.trim_start_matches("shipped:")
-                    .trim_end_matches(".yml")
-                    .to_owned()
-            };
-            let known: Vec<String> = files.iter().map(|(n, _)| subject(n)).collect();
-            if let Some(unknown) = subjects.iter().find(|s| !known.contains(s)) {
+            let known: Vec<&str> = files
+                .iter()
+                .map(|(n, _)| shipped::subject(n))
+                .filter(|s| *s != shipped::BASE)
+                .collect();
+            if let Some(unknown) = subjects.iter().find(|s| !known.contains(&s.as_str())) {
                 return Err(Problems(vec![places.problem(
                     "rules.shipped",
                     format!(
@@ -215,7 +228,12 @@ fn rule_files(config: &Config, places: &Places) -> Result<Vec<RuleFile>, Problem
                     ),
                 )]));
             }
-            files.retain(|(n, _)| subjects.contains(&subject(n)));
+            // What the subjects share comes along with any of them.
+            files.retain(|(n, _)| {
+                let subject = shipped::subject(n);
+                subjects.iter().any(|s| s == subject)
+                    || (subject == shipped::BASE && !subjects.is_empty())
+            });
         }
     }
     let own = read_all(&config.rules.rule_files, "rules.rule_files", places)?;
@@ -281,33 +299,91 @@ pub(crate) fn read(path: &Path) -> Result<(String, String), Problems> {
     }
 }
 
-/// Checks one rule file as promtool does, or the shipped ones together: the number of rules, and
-/// what is worth a warning.
-pub fn check_rules(
-    file: Option<&Path>,
-    features: &[Feature],
-) -> Result<(usize, Vec<Problem>), Problems> {
+/// What [`check_rules`] found.
+#[derive(Debug, Default)]
+pub struct Checked {
+    /// Number of rules.
+    pub rules: usize,
+    /// What is worth a warning.
+    pub warnings: Vec<Problem>,
+    /// Shipped rules that say the same, as sentences.
+    pub covered: Vec<String>,
+}
+
+/// Checks one rule file as promtool does, or the shipped ones together.
+pub fn check_rules(file: Option<&Path>, features: &[Feature]) -> Result<Checked, Problems> {
     let language = parse_options(features);
     let check_promql = |text: &str| check_promql(text, language);
-    let (groups, mut warnings) = match file {
-        Some(path) => {
-            let (name, text) = read(path)?;
-            let file = RuleFile {
-                name,
-                text,
-                shipped: false,
-            };
-            read_alone(&file, UnknownKeys::Refuse, &check_promql)?
-        }
-        None => {
-            let files: Vec<RuleFile> = as_rule_files(shipped::rule_files(), true).collect();
-            let nothing = BTreeMap::new();
-            let set = RuleSet::load(&files, &nothing, "", Duplicates::Refuse, &check_promql)?;
-            (set.groups, set.warnings)
-        }
+    let shipped = shipped_rules(&check_promql)?;
+    let Some(path) = file else {
+        let mut warnings = shipped.warnings;
+        warnings.extend(costs(&shipped.groups));
+        return Ok(Checked {
+            rules: count(&shipped.groups),
+            warnings,
+            covered: Vec::new(),
+        });
     };
+    let (name, text) = read(path)?;
+    let file = RuleFile {
+        name,
+        text,
+        shipped: false,
+    };
+    let (groups, mut warnings) = read_alone(&file, UnknownKeys::Refuse, &check_promql)?;
     warnings.extend(costs(&groups));
-    Ok((groups.iter().map(|g| g.rules.len()).sum(), warnings))
+    let is_copy = shipped::rule_files().iter().any(|(_, t)| *t == file.text);
+    Ok(Checked {
+        rules: count(&groups),
+        warnings,
+        covered: if is_copy {
+            Vec::new()
+        } else {
+            covered(&groups, &shipped)
+        },
+    })
+}
+
+fn count(groups: &[GroupSpec]) -> usize {
+    groups.iter().map(|g| g.rules.len()).sum()
+}
+
+fn shipped_rules(check: Checker<'_>) -> Result<RuleSet, Problems> {
+    let files: Vec<RuleFile> = as_rule_files(shipped::rule_files(), true).collect();
+    let nothing = config::Signs::default();
+    RuleSet::load(&files, &nothing, "", Duplicates::Refuse, check)
+}
+
+/// Writes the shipped rules and the playbook under `folder`; the number of files. A file that is
+/// there and differs stays as it is unless `force`, and is an error.
+pub fn export_rules(folder: &Path, force: bool) -> Result<usize, Problems> {
+    let mut problems = Vec::new();
+    let mut written = 0;
+    for (path, text) in shipped::everything() {
+        let to = folder.join(path);
+        let mut wrong = |message: String| {
+            problems.push(Problem {
+                file: to.display().to_string(),
+                position: None,
+                context: String::new(),
+                message,
+            });
+        };
+        if !force && std::fs::read(&to).is_ok_and(|old| old != text.as_bytes()) {
+            wrong("is there and differs; --force overwrites it".to_owned());
+            continue;
+        }
+        let parent = to.parent().unwrap_or(folder);
+        match std::fs::create_dir_all(parent).and_then(|()| std::fs::write(&to, text)) {
+            Ok(()) => written += 1,
+            Err(e) => wrong(format!("cannot write the file: {e}")),
+        }
+    }
+    if problems.is_empty() {
+        Ok(written)
+    } else {
+        Err(Problems(problems))
+    }
 }
 
 /// The shipped playbook with some files on top, checked.

@@ -4,9 +4,31 @@ use include_dir::{Dir, include_dir};
 
 static RULES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/rules");
 
-/// Shipped rule files as (name, text), sorted; the name starts with `shipped:`.
+/// The records that all subjects share.
+pub(crate) const BASE: &str = "base";
+
+/// Shipped rule files as (name, text), the shared one first, the others sorted; the name starts
+/// with `shipped:`.
 pub(crate) fn rule_files() -> Vec<(String, String)> {
-    files(&RULES, "yml")
+    let mut found = files(&RULES, "yml");
+    found.sort_by_key(|(name, _)| subject(name) != BASE);
+    found
+}
+
+/// The subject of a shipped rule file.
+pub(crate) fn subject(name: &str) -> &str {
+    name.trim_start_matches("shipped:").trim_end_matches(".yml")
+}
+
+/// Everything that is shipped for reading and changing, as (path, text), sorted.
+pub(crate) fn everything() -> Vec<(String, String)> {
+    let mut found: Vec<(String, String)> = rule_files()
+        .into_iter()
+        .chain(playbook_files())
+        .map(|(name, text)| (name.trim_start_matches("shipped:").to_owned(), text))
+        .collect();
+    found.sort();
+    found
 }
 
 /// Shipped playbook files as (name, text), sorted; the name starts with `shipped:`.

@@ -30,5 +30,5 @@ pub use flapping::Flaps;
 pub use group::{EvalContext, Group, Outcome, Rule, Written, WrittenValue};
 pub use reach::Reach;
 pub use reload::{Reloaded, reload, restore};
-pub use set::RuleSet;
+pub use set::{RuleSet, covered};
 pub use spec::{AlertSpec, Checker, ExprInfo, GroupSpec, Inputs, RuleKind, RuleSpec, Threshold};

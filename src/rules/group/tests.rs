@@ -75,7 +75,7 @@ pub(crate) fn specs(rules: &str) -> Vec<GroupSpec> {
     }];
     RuleSet::load(
         &files,
-        &BTreeMap::new(),
+        &crate::config::Signs::default(),
         "loadline.toml",
         Duplicates::Refuse,
         &checker,

@@ -52,21 +52,12 @@ fn file(name: &str, text: &str, shipped: bool) -> RuleFile {
     }
 }
 
-fn load_files(
-    files: &[RuleFile],
-    overrides: &BTreeMap<String, SignOverride>,
-) -> Result<RuleSet, Problems> {
-    RuleSet::load(
-        files,
-        overrides,
-        "loadline.toml",
-        Duplicates::Refuse,
-        &checker,
-    )
+fn load_files(files: &[RuleFile], signs: &Signs) -> Result<RuleSet, Problems> {
+    RuleSet::load(files, signs, "loadline.toml", Duplicates::Refuse, &checker)
 }
 
 fn load(text: &str) -> Result<RuleSet, Problems> {
-    load_files(&[file("r.yml", text, false)], &BTreeMap::new())
+    load_files(&[file("r.yml", text, false)], &Signs::default())
 }
 
 fn data_files(folder: &str) -> Vec<RuleFile> {
@@ -92,7 +83,7 @@ fn data_files(folder: &str) -> Vec<RuleFile> {
 fn the_corpus_loads() {
     let files = data_files("corpus");
     assert_eq!(files.len(), 13);
-    let set = load_files(&files, &BTreeMap::new()).unwrap();
+    let set = load_files(&files, &Signs::default()).unwrap();
     let rules: usize = set.groups.iter().map(|g| g.rules.len()).sum();
     assert_eq!(rules, 105);
 }
@@ -103,7 +94,7 @@ fn upstream_files_are_taken_and_refused_as_upstream_does() {
         // Upstream only lints a rule that stands twice.
         let got = RuleSet::load(
             std::slice::from_ref(&f),
-            &BTreeMap::new(),
+            &Signs::default(),
             "loadline.toml",
             Duplicates::Warn,
             &checker,
@@ -113,7 +104,7 @@ fn upstream_files_are_taken_and_refused_as_upstream_does() {
         assert_eq!(got.is_err(), bad, "{}: {got:?}", f.name);
         if f.name == "test.yaml" {
             assert_eq!(got.unwrap().warnings.len(), 2);
-            assert!(load_files(&[f], &BTreeMap::new()).is_err());
+            assert!(load_files(&[f], &Signs::default()).is_err());
         }
     }
 }
@@ -257,7 +248,7 @@ fn every_problem_is_told_with_its_place() {
 fn all_problems_of_all_files_come_at_once() {
     let bad = "groups:\n- name: g\n  rules:\n  - {alert: A, expr: BAD, for: x}\n  - {alert: B}\n";
     let files = [file("a.yml", bad, false), file("b.yml", "x: 1\n", false)];
-    let got = load_files(&files, &BTreeMap::new()).unwrap_err();
+    let got = load_files(&files, &Signs::default()).unwrap_err();
     assert_eq!(got.0.len(), 4, "{got}");
 }
 
@@ -277,7 +268,7 @@ groups:
     expr: used
 ";
 
-fn overrides(text: &str) -> BTreeMap<String, SignOverride> {
+fn overrides(text: &str) -> Signs {
     toml::from_str(text).unwrap()
 }
 
@@ -288,7 +279,7 @@ fn rule<'a>(set: &'a RuleSet, name: &str) -> &'a RuleSpec {
 #[test]
 fn the_config_replaces_a_threshold() {
     let files = [file("postgres.yml", SHIPPED, true)];
-    let set = load_files(&files, &BTreeMap::new()).unwrap();
+    let set = load_files(&files, &Signs::default()).unwrap();
     let act = rule(&set, "ConnectionsNearLimit").alert().unwrap();
     assert_eq!(
         (act.threshold, act.threshold_from.as_str()),
@@ -349,7 +340,7 @@ fn an_own_rule_overrides_the_shipped_one_with_its_name_sign_and_level() {
         file("postgres.yml", SHIPPED, true),
         file("own.yml", own, false),
     ];
-    let set = load_files(&files, &BTreeMap::new()).unwrap();
+    let set = load_files(&files, &Signs::default()).unwrap();
     let names: Vec<_> = set
         .rules()
         .map(|r| (r.name.as_str(), r.expr.as_str()))
@@ -382,4 +373,120 @@ fn group_labels_are_the_base_and_foreign_levels_are_left_alone() {
     assert_eq!(set.warnings.len(), 1, "{:?}", set.warnings);
     let exprs: Vec<_> = set.exprs().into_iter().collect();
     assert_eq!(exprs, ["extra", "loadline_scrape_partial", "up"]);
+}
+
+const MIXED: &str = "
+groups:
+- name: g
+  rules:
+  - {alert: Slow, expr: 'seconds >= 0.2', labels: {sign: slow-queries, level: plan}, annotations: {loadline_unit: seconds, loadline_clear: 'seconds >= 0.18'}}
+  - {alert: Share, expr: 'share >= 0.5', labels: {sign: slow-queries, level: plan}, annotations: {loadline_unit: ratio, loadline_clear: 'share >= 0.45'}}
+  - {alert: Slow, expr: 'seconds >= 0.8', labels: {sign: slow-queries, level: act}, annotations: {loadline_unit: seconds}}
+";
+
+#[test]
+fn clear_keeps_its_distance_when_the_threshold_moves() {
+    let files = [file("postgres.yml", MIXED, true)];
+    let text = "[slow-queries]\nalertname = \"Slow\"\nplan = 2.0\nact = 4.0\n";
+    let set = load_files(&files, &overrides(text)).unwrap();
+    let got: Vec<_> = set
+        .rules()
+        .map(|r| (r.expr.as_str(), r.alert().unwrap().clear.as_deref()))
+        .collect();
+    assert_eq!(
+        got,
+        [
+            ("seconds >= 2", Some("seconds >= 1.8")),
+            ("share >= 0.5", Some("share >= 0.45")),
+            ("seconds >= 4", None),
+        ]
+    );
+}
+
+#[test]
+fn one_number_does_not_stand_for_two_units() {
+    let files = [file("postgres.yml", MIXED, true)];
+    for (text, want) in [
+        (
+            "[slow-queries]\nplan = 2.0\n",
+            "loadline.toml: signs.slow-queries: plan: its alerts compare in different units; say \
+             with alertname which one is meant: Share (ratio), Slow (seconds)",
+        ),
+        (
+            "[slow-queries]\nalertname = \"Slowly\"\nplan = 2.0\n",
+            "loadline.toml: signs.slow-queries: plan: no alert \"Slowly\" has it; accepted: Share \
+             (ratio), Slow (seconds)",
+        ),
+    ] {
+        let got = load_files(&files, &overrides(text)).unwrap_err();
+        assert_eq!(got.to_string(), want);
+    }
+}
+
+#[test]
+fn an_alias_brings_an_own_alert_in() {
+    let own = "groups:\n- name: mine\n  rules:\n\
+               \x20 - {alert: HostHighCpuLoad, expr: 'busy > 80', labels: {severity: page}}\n\
+               \x20 - {alert: Other, expr: up == 0}\n";
+    let files = [
+        file("postgres.yml", MIXED, true),
+        file("own.yml", own, false),
+    ];
+    let text = "[[alias]]\nalertname = \"HostHighCpuLoad\"\nsign = \"host-cpu-sustained\"\nlevel = \"act\"\n";
+    let set = load_files(&files, &overrides(text)).unwrap();
+    let own = rule(&set, "HostHighCpuLoad");
+    let labels = ["sign", "level", "severity"].map(|l| own.label(l));
+    assert_eq!(labels, ["host-cpu-sustained", "act", "page"]);
+    assert_eq!(rule(&set, "Other").label("sign"), "");
+
+    for (name, level, want) in [
+        (
+            "HostHighCpu",
+            "act",
+            "loadline.toml: signs.alias[0].alertname: no own alert is called \"HostHighCpu\"; \
+             accepted: HostHighCpuLoad, Other",
+        ),
+        (
+            "Slow",
+            "act",
+            "loadline.toml: signs.alias[0].alertname: no own alert is called \"Slow\"; accepted: \
+             HostHighCpuLoad, Other",
+        ),
+        (
+            "Other",
+            "soon",
+            "loadline.toml: signs.alias[0].level: unknown level \"soon\"; accepted: note, plan, act, now",
+        ),
+    ] {
+        let text = format!(
+            "[[alias]]\nalertname = \"{name}\"\nsign = \"host-cpu-sustained\"\nlevel = \"{level}\"\n"
+        );
+        let got = load_files(&files, &overrides(&text)).unwrap_err();
+        assert_eq!(got.to_string(), want);
+    }
+}
+
+#[test]
+fn shipped_rules_that_an_own_rule_covers_are_named() {
+    let shipped = "groups:\n- name: g\n  rules:\n\
+                   \x20 - {record: 'loadline:busy', expr: '1 - idle'}\n\
+                   \x20 - {alert: Busy, expr: 'loadline:busy > 0.8', labels: {sign: host-cpu-sustained, level: act}}\n";
+    let own = "groups:\n- name: mine\n  rules:\n\
+               \x20 - {alert: HostHighCpuLoad, expr: idle < 20}\n\
+               \x20 - {alert: Busy, expr: idle < 10, labels: {sign: host-cpu-sustained, level: act}}\n\
+               \x20 - {alert: Mine, expr: idle < 10, labels: {sign: host-cpu-sustained, level: act}}\n\
+               \x20 - {alert: Down, expr: up == 0}\n";
+    let shipped = load_files(&[file("host.yml", shipped, true)], &Signs::default()).unwrap();
+    let own = load_files(&[file("own.yml", own, false)], &Signs::default()).unwrap();
+    assert_eq!(
+        super::covered(&own.groups, &shipped),
+        [
+            "HostHighCpuLoad reads what the shipped Busy (host-cpu-sustained) reads; to count it \
+             for that sign write [[signs.alias]] alertname = \"HostHighCpuLoad\", sign = \"ID\", \
+             level = \"LEVEL\", and [signs.ID] enabled = false to have one of both",
+            "Busy (host-cpu-sustained, act) replaces the shipped rule of this name",
+            "Mine (host-cpu-sustained, act) fires beside the shipped Busy; give it that name to \
+             replace it",
+        ]
+    );
 }
