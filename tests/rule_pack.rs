@@ -435,5 +435,79 @@ fn what_fires_on_recorded_programs_is_what_a_reader_would_sign() {
             writeln!(got, "{}", line.trim_end()).unwrap();
         }
     }
-    insta::assert_snapshot!(got, @"");
+    // Real faults that were put there: failing requests, servers that are down, a busy machine, 34
+    // of 40 connections, dead slots, an unindexed search, a cache that finds 6 %. What is pending
+    // waits for a day.
+    insta::assert_snapshot!(got, @r"
+    app-express-prom-bundle
+      ErrorRateRaised act firing
+      ErrorRateRaised now firing
+      ErrorRateRaised plan firing
+    app-fastapi-instrumentator
+      ErrorRateRaised act firing
+      ErrorRateRaised now firing
+      ErrorRateRaised plan firing
+      UptimeUnchecked plan pending
+    app-otel-python-old-semconv
+      ErrorRateRaised act firing
+      ErrorRateRaised now firing
+      ErrorRateRaised plan firing
+      UptimeUnchecked plan pending
+    app-otel-python-stable-http
+      ErrorRateRaised act firing
+      ErrorRateRaised now firing
+      ErrorRateRaised plan firing
+      UptimeUnchecked plan pending
+    app-starlette_exporter
+      ErrorRateRaised act firing
+      ErrorRateRaised now firing
+      ErrorRateRaised plan firing
+      UptimeUnchecked plan pending
+    blackbox_exporter-0-23-down
+      ProbeFailing now firing
+    caddy-2-6
+      BackendUnhealthy plan firing
+    haproxy-2-6-builtin
+      AppQueueInFront plan firing proxy=app
+      BackendUnhealthy now firing proxy=empty
+      BackendUnhealthy plan firing proxy=app
+      BackendUnhealthy plan firing proxy=empty
+      ErrorRateRaised act firing proxy=app
+      ErrorRateRaised now firing proxy=app
+      ErrorRateRaised plan firing proxy=app
+      NoApm note pending
+      UptimeUnchecked plan pending
+    haproxy_exporter-0-14-v1
+      BackendUnhealthy plan firing backend=app
+      BackendUnhealthy now firing backend=empty
+      BackendUnhealthy plan firing backend=empty
+      ErrorRateRaised act firing backend=app
+      ErrorRateRaised now firing backend=app
+      ErrorRateRaised plan firing backend=app
+      NoApm note pending
+      UptimeUnchecked plan pending
+    nginx_exporter-0-11-0
+      NoApm note pending
+      UptimeUnchecked plan pending
+    node_exporter-1-5-0
+      HostCpuSustained act firing
+      HostCpuSustained now firing
+    postgres_exporter-0-20-names-pg15-primary
+      PostgresConnectionsNearLimit act firing
+      PostgresConnectionsNearLimit now firing
+      PostgresConnectionsNearLimit plan firing
+      PostgresSimpleQuerySlow plan firing datname=bench
+      PostgresSlotLost act firing slot_name=dead_slot
+      PostgresSlotLost act firing slot_name=rep_dead
+      PostgresStatementDominates act firing datname=bench
+      PostgresStatementDominates plan firing datname=bench
+    postgres_exporter-0-20-names-pg17-primary
+      PostgresConnectionsNearLimit plan firing
+      PostgresSimpleQuerySlow plan firing datname=bench
+      PostgresStatementDominates act firing datname=bench
+      PostgresStatementDominates plan firing datname=bench
+    redis_exporter-1-45-0
+      CacheHitRateLow act firing
+      CacheHitRateLow plan firing
+    ");
 }
