@@ -1,5 +1,6 @@
 //! From files to something that can be started: parsed and checked, nothing touched.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -406,7 +407,7 @@ mod tests {
             text: format!("groups: [{{name: g, rules: [{rules}]}}]"),
             shipped: false,
         };
-        let none = BTreeMap::new();
+        let none = config::Signs::default();
         let rules = RuleSet::load(&[file], &none, "", Duplicates::Refuse, &|text| {
             check_promql(text, ParseOptions::default())
         })

@@ -123,7 +123,7 @@ mod tests {
             text: format!("groups: [{{name: g, rules: [{}]}}]", rules.join(", ")),
             shipped: false,
         };
-        let none = std::collections::BTreeMap::new();
+        let none = crate::config::Signs::default();
         RuleSet::load(&[file], &none, "", Duplicates::Refuse, &|text| {
             check_promql(text, promql::ParseOptions::default())
         })
