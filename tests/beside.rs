@@ -69,7 +69,7 @@ fn exporters_win_and_one_cause_is_one_message() {
     );
     let webhook = Sink::start();
     let home = Home::new();
-    home.shorten_rules(&["postgres", "host"], 60);
+    home.shorten_rules(&["connections", "host"], 60);
     let config = format!(
         r#"
 [global]
