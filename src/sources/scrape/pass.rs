@@ -252,14 +252,13 @@ impl<'a> Pass<'a> {
         match line {
             [_, b' ', b'H', ..] => true,
             // Only histograms and summaries are read differently.
-            [_, b' ', b'T', .., b'm' | b'y'] => {
+            [_, b' ', b'T', b'Y', b'P', b'E', b' ' | b'\t', .., last] => {
                 self.type_line.clear();
-                self.type_line.extend_from_slice(line);
-                true
-            }
-            [_, b' ', b'T', ..] => {
-                self.type_line.clear();
-                self.family = Family::Plain;
+                if matches!(last, b'm' | b'y') {
+                    self.type_line.extend_from_slice(line);
+                } else {
+                    self.family = Family::Plain;
+                }
                 true
             }
             _ => false,

@@ -613,6 +613,26 @@ fn too_many_samples_fail_the_pass() {
 }
 
 #[test]
+fn a_type_line_holds_for_series_that_come_later() {
+    for (between, want) in [
+        (
+            "# This is only a summary\n# The end\n",
+            "h_bucket{le=\"2.0\"} 1",
+        ),
+        ("# HELP h Words.\n", "h_bucket{le=\"2.0\"} 1"),
+        ("# TYPE g gauge\n", "h_bucket{le=\"2\"} 1"),
+        ("# TYPE g untyped memory\n", "h_bucket{le=\"2\"} 1"),
+    ] {
+        let mut reader = Reader::new();
+        reader.selection = selection(1, &["h_bucket"]);
+        let body = format!("a 1\n# TYPE h histogram\n{between}");
+        reader.read(&body, false);
+        let read = reader.read(format!("{body}h_bucket{{le=\"2\"}} 1\n"), false);
+        assert_eq!(read.text(), [want], "{between}");
+    }
+}
+
+#[test]
 fn one_series_written_in_two_ways_is_one_series() {
     let mut reader = Reader::new();
     let read = reader.read("m{a=\"1\",b=\"2\"} 1\nm{b=\"2\",a=\"1\"} 2\n", true);
