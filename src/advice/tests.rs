@@ -743,7 +743,6 @@ const WITHOUT_ROW: &[&str] = &[
     "no-apm",
     "no-metrics",
     "no-uptime-check",
-    "nothing",
     "page-load-slow",
     "pool-wait",
     "query-slow-after-tuning",
