@@ -19,6 +19,9 @@ mod daemon;
 /// Forecasts of real series are as good as the method promises.
 mod forecast;
 
+/// Disks fail: full, without sync, damaged.
+mod faults;
+
 /// Hostile input ends soon and in an answer or an error.
 mod fuzz;
 

@@ -592,3 +592,6 @@ fn event(kind: advice::SignChangeKind) -> Event {
         advice::SignChangeKind::Resolved => Event::Resolved,
     }
 }
+
+#[cfg(test)]
+mod tests;

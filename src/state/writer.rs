@@ -6,7 +6,7 @@
 
 use std::pin::Pin;
 
-use sqlx::{Connection, SqliteConnection};
+use sqlx::SqliteConnection;
 
 use super::ballast::Ballast;
 use super::{State, StateError};
@@ -67,28 +67,37 @@ impl Core {
     }
 }
 
+/// Plain statements: after some errors (a full disk) SQLite has rolled back by itself, and sqlx's
+/// own transactions would then count one that is not there.
 async fn transaction<A, T>(
     conn: &mut SqliteConnection,
     args: &A,
     work: Work<A, T>,
 ) -> Result<T, StateError> {
-    let mut tx = conn
-        .begin_with("BEGIN IMMEDIATE")
-        .await
-        .map_err(|e| StateError::sql("begin a transaction", e))?;
-    match work(args, &mut tx).await {
-        Ok(done) => {
-            tx.commit()
-                .await
-                .map_err(|e| StateError::sql("commit a transaction", e))?;
-            Ok(done)
-        }
-        Err(error) => {
-            // The first error says more than a rollback that fails too.
-            let _ = tx.rollback().await;
-            Err(error)
-        }
+    run(conn, "BEGIN IMMEDIATE", "begin a transaction").await?;
+    let done = match work(args, conn).await {
+        Ok(done) => run(conn, "COMMIT", "commit a transaction")
+            .await
+            .map(|()| done),
+        Err(error) => Err(error),
+    };
+    if done.is_err() {
+        // Fails when SQLite did it already; the first error says what happened.
+        let _ = run(conn, "ROLLBACK", "roll back a transaction").await;
     }
+    done
+}
+
+async fn run(
+    conn: &mut SqliteConnection,
+    sql: &'static str,
+    what: &'static str,
+) -> Result<(), StateError> {
+    sqlx::query(sql)
+        .execute(conn)
+        .await
+        .map_err(|e| StateError::sql(what, e))?;
+    Ok(())
 }
 
 impl State {
@@ -156,6 +165,45 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(rows, 1);
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_costs_the_ballast_and_then_only_the_write() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = State::open(dir.path()).await.unwrap();
+        let put = async |n: usize| {
+            let row = crate::state::SilenceRow {
+                id: format!("s{n}"),
+                ends_at: crate::model::Timestamp(0),
+                json: "x".repeat(20_000),
+            };
+            state.put_silence(&row, crate::model::Timestamp(0)).await
+        };
+        // A database that may not grow any more stands for a disk that is full.
+        let pages = |pages: u32| {
+            state.alone(move |core| {
+                Box::pin(async move {
+                    let sql = format!("PRAGMA max_page_count = {pages}");
+                    sqlx::query(sqlx::AssertSqlSafe(sql))
+                        .fetch_all(&mut core.conn)
+                        .await
+                        .map_err(|e| StateError::sql("test", e))?;
+                    Ok(())
+                })
+            })
+        };
+        put(1).await.unwrap();
+        pages(1).await.unwrap();
+        for n in 2..5 {
+            let error = put(n).await.unwrap_err();
+            assert!(error.is_disk_full() && !error.is_fatal(), "{error}");
+            assert!(state.is_short_of_room(), "the ballast is given up");
+        }
+        pages(100_000).await.unwrap();
+        put(5).await.unwrap();
+        assert!(state.tidy_up().await.unwrap());
+        assert!(!state.is_short_of_room());
+        assert_eq!(state.load_silences().await.unwrap().len(), 2);
     }
 
     #[tokio::test]

@@ -68,7 +68,25 @@ impl Home {
 
     /// Starts the binary again on the same config and state.
     pub(crate) fn restart(&self) -> Daemon {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_loadline"))
+        self.launch(|command| command)
+    }
+
+    /// Starts the binary with a changed command.
+    pub(crate) fn launch(&self, change: impl FnOnce(&mut Command) -> &mut Command) -> Daemon {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_loadline"));
+        change(&mut command);
+        self.spawn(command)
+    }
+
+    /// Starts the binary as an argument of another program that becomes it.
+    pub(crate) fn launch_under(&self, program: &str, args: &[String]) -> Daemon {
+        let mut command = Command::new(program);
+        command.args(args).arg(env!("CARGO_BIN_EXE_loadline"));
+        self.spawn(command)
+    }
+
+    fn spawn(&self, mut command: Command) -> Daemon {
+        let mut child = command
             .arg("run")
             .args(["--listen", "127.0.0.1:0", "--log", "info"])
             .arg("--config")
@@ -144,6 +162,10 @@ pub(crate) struct Daemon {
 impl Daemon {
     pub(crate) fn address(&self) -> &str {
         &self.address
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn url(&self) -> String {
