@@ -54,7 +54,12 @@ fn once_without_a_config_looks_around_in_under_three_seconds() {
     }
     assert!(best < Duration::from_secs(3), "{best:?}");
     let output = output.unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    // 1: something on this machine hurts just now.
+    assert!(
+        matches!(output.status.code(), Some(0 | 1)),
+        "{}",
+        err(&output)
+    );
     let text = out(&output);
     fits(&text);
     for heading in ["Watching", "Signs", "Next step"] {
@@ -99,6 +104,7 @@ fn once_and_next_see_a_full_postgres() {
         "{text}"
     );
     let output = loadline(&home, &["next", "--config", "c.toml", "-o", "json"]);
+    assert_eq!(output.status.code(), Some(1), "a sign at now is a finding");
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let verdict = &json["decisions"][0]["bottlenecks"][0]["verdict"];
     assert_eq!(verdict["step"]["id"], "connection-pooling", "{json:#}");
@@ -119,7 +125,12 @@ fn status_shows_the_running_daemon() {
     let daemon = home.start("[global]\nscrape_interval = \"1s\"\nscrape_timeout = \"1s\"\nevaluation_interval = \"1s\"\n");
     daemon.ready();
     let output = loadline(&home, &["status", "--url", &daemon.url()]);
-    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    // 1: something on this machine hurts just now.
+    assert!(
+        matches!(output.status.code(), Some(0 | 1)),
+        "{}",
+        err(&output)
+    );
     fits(&out(&output));
     assert!(out(&output).contains("host "), "{}", out(&output));
     let json = loadline(&home, &["status", "--url", &daemon.url(), "-o", "json"]);

@@ -69,6 +69,16 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
+    /// Findings when a sign fires at level act or now.
+    pub(crate) fn of(snapshot: &crate::api::Snapshot) -> Exit {
+        let is_finding = |s: &crate::advice::SignInstance| s.level >= crate::model::Level::Act;
+        if snapshot.signs.iter().any(is_finding) {
+            Exit::Failure
+        } else {
+            Exit::Ok
+        }
+    }
+
     /// The worse of two ends.
     pub(crate) fn worse(self, other: Exit) -> Exit {
         if self == Exit::Ok { other } else { self }

@@ -30,7 +30,7 @@ pub(crate) fn next(args: &NextArgs) -> anyhow::Result<Exit> {
             print(&format!("{}\n", serde_json::to_string_pretty(&next)?));
         }
     }
-    Ok(Exit::Ok)
+    Ok(Exit::of(&snapshot))
 }
 
 /// Decides for the state in a file, without a system, a daemon or a configuration.

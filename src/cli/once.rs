@@ -17,7 +17,7 @@ pub(crate) fn once(args: &LookArgs) -> anyhow::Result<Exit> {
         Output::Human => print(&render::status(&snapshot, render::Style::for_stdout())),
         Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(&snapshot)?)),
     }
-    Ok(Exit::Ok)
+    Ok(Exit::of(&snapshot))
 }
 
 /// The running daemon's view, else an own look; `None` when the configuration is bad (said).

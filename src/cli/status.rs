@@ -12,7 +12,7 @@ pub(crate) fn status(args: &StatusArgs) -> anyhow::Result<Exit> {
                 Output::Human => print(&render::status(&snapshot, render::Style::for_stdout())),
                 Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(&snapshot)?)),
             }
-            Ok(Exit::Ok)
+            Ok(Exit::of(&snapshot))
         }
         Asked::Nobody => Ok(nobody(&args.url)),
     }
