@@ -102,7 +102,11 @@ impl Ship {
         let routing = Routing::new(config.route.as_ref(), &config.receivers, false).unwrap();
         let frame = Frame::default();
         let outbox = Outbox { routing, frame };
-        self.pipeline = Some(Pipeline::restore(&self.plan, outbox, rooms).await.unwrap());
+        self.pipeline = Some(
+            Pipeline::restore(&self.plan, outbox, rooms, Warming::default())
+                .await
+                .unwrap(),
+        );
         self.is_new = true;
     }
 
