@@ -205,6 +205,9 @@ pub struct Recommendation {
     pub then: Option<StepRef>,
     /// Who says so.
     pub citations: Vec<Citation>,
+    /// What not to do about it at this stage, in a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub donts: Vec<String>,
     /// Who disagrees, in a sentence each.
     pub dissent: Vec<String>,
 }

@@ -265,4 +265,6 @@ impl Querier for Nothing {
 }
 
 #[cfg(test)]
+mod random;
+#[cfg(test)]
 mod tests;

@@ -33,8 +33,10 @@ pub enum Detection {
 pub enum Told {
     /// People.
     Declared,
-    /// Metrics, signs or their absence.
+    /// Metrics or their absence.
     Detected,
+    /// Signs that fire or are quiet.
+    Signs,
     /// Another step that is in place.
     Implied,
 }
@@ -119,9 +121,18 @@ impl Inventory {
             .filter(|o| o.kind == OrderKind::Requires && o.guard.is_none())
             .map(|o| (o.then.get_ref().as_str(), o.first.get_ref().as_str()))
             .filter(|(then, first)| {
-                self.state(then) == Detection::Present && self.state(first) == Detection::Absent
+                self.shown(then)
+                    && self.state(first) == Detection::Absent
+                    && !self.tiers.contains_key(*first)
             })
             .collect()
+    }
+
+    /// True when a step is in place and more than quiet signs say so.
+    fn shown(&self, step: &str) -> bool {
+        self.steps
+            .get(step)
+            .is_some_and(|s| s.state == Detection::Present && s.told != Told::Signs)
     }
 
     /// The state of a step for one tier, where it has such; for a tier it says nothing of, the
@@ -145,7 +156,7 @@ impl Inventory {
         while changed {
             changed = false;
             for (from, to, implied) in &edges {
-                if self.state(from.get_ref()) != Detection::Present {
+                if !self.shown(from.get_ref()) {
                     continue;
                 }
                 let open = match self.state(to.get_ref()) {
@@ -222,12 +233,16 @@ fn detected(d: &Detect, s: &Situation<'_>, ask: &Ask<'_>) -> StepState {
         DetectKind::Partial | DetectKind::Declared => told(Detection::Unknown, ""),
         DetectKind::Symptom => {
             let fires: Vec<Truth> = d.signs.iter().map(|x| s.fires(x.get_ref(), None)).collect();
+            let by_signs = |state, by| StepState {
+                told: Told::Signs,
+                ..told(state, by)
+            };
             if fires.contains(&Truth::True) {
-                told(Detection::Absent, words::SIGNS_FIRE)
+                by_signs(Detection::Absent, words::SIGNS_FIRE)
             } else if fires.is_empty() || fires.contains(&Truth::Unknown) {
                 told(Detection::NotObserved, "")
             } else {
-                told(Detection::Present, words::SIGNS_QUIET)
+                by_signs(Detection::Present, words::SIGNS_QUIET)
             }
         }
     }

@@ -44,7 +44,12 @@ pub(crate) fn stage(playbook: &Playbook, facts: &Facts) -> Option<Stage> {
         rung: rungs[low].id.get_ref().clone(),
         from,
     };
-    if let Some(users) = facts.number("users") {
+    let launch = facts.number("expected-launch-users");
+    let users = match (facts.number("users"), launch) {
+        (Some(now), Some(launch)) => Some(now.max(launch)),
+        (now, launch) => now.or(launch),
+    };
+    if let Some(users) = users {
         let i = at(&|r| r.users.is_none_or(|most| users <= most));
         return Some(of(i, i, words::users(users)));
     }

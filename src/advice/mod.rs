@@ -6,7 +6,9 @@
 
 mod ask;
 mod bottlenecks;
+pub mod coverage;
 pub mod decision;
+pub mod explain;
 pub mod facts;
 pub mod forecast;
 pub mod given;
@@ -16,10 +18,12 @@ pub mod limits;
 pub mod next;
 pub mod outlook;
 pub mod playbook;
+pub mod report;
 pub mod runway;
 mod scope;
 pub mod signs;
 mod situation;
+pub mod stage;
 mod steps;
 mod trail;
 mod walk;

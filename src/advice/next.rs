@@ -121,6 +121,8 @@ pub struct Answer {
     pub lead_time: Option<String>,
     /// PromQL that returns something once it has worked.
     pub verify: Option<String>,
+    /// What not to do about it at this stage.
+    pub donts: Vec<String>,
     /// Who says so.
     pub citations: Vec<Citation>,
     /// The other candidates, in order.
@@ -244,6 +246,7 @@ fn answer(playbook: &Playbook, advised: &Advised, b: &Bottleneck) -> Answer {
             risks: r.risks.clone(),
             lead_time: some(&r.lead_time),
             verify: r.verify.clone(),
+            donts: r.donts.clone(),
             citations: r.citations.clone(),
             dissent: playbook
                 .conflicts_of(&r.step.id)
@@ -275,6 +278,7 @@ fn quiet() -> Answer {
         risks: Vec::new(),
         lead_time: None,
         verify: None,
+        donts: Vec::new(),
         citations: Vec::new(),
         not: Vec::new(),
         dissent: Vec::new(),

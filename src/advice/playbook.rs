@@ -7,6 +7,7 @@
 mod check;
 pub mod guard;
 pub mod rows;
+pub mod texts;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,15 +16,16 @@ use crate::model::{Position, Problem, Problems};
 use super::decision::{Citation, StepRef};
 use super::limits::Limit;
 use rows::{
-    Conflict, Dont, Fact, File, Implies, Line, Locate, Order, OrderKind, Row, Rung, Sign, Source,
-    Step, Text,
+    Conflict, Dont, Dwell, Fact, File, Horizon, Implies, Line, Locate, Order, OrderKind, Row, Rung,
+    Sign, Source, Step, Text,
 };
+use texts::{Example, Item, Principle, Sequence, Technology};
 
 /// Largest playbook file in bytes.
 const MAX_FILE_BYTES: usize = 4 << 20;
 
 /// The loaded advice, cross-checked.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Playbook {
     rungs: Vec<Rung>,
     lines: BTreeMap<String, Line>,
@@ -39,6 +41,13 @@ pub struct Playbook {
     locates: BTreeMap<String, Locate>,
     sources: BTreeMap<String, Source>,
     limits: BTreeMap<String, Limit>,
+    principles: BTreeMap<String, Principle>,
+    sequences: BTreeMap<String, Sequence>,
+    examples: BTreeMap<String, Example>,
+    technologies: BTreeMap<String, Technology>,
+    items: BTreeMap<String, Item>,
+    dwell: Option<Dwell>,
+    horizon: Option<Horizon>,
     queries: BTreeSet<String>,
 }
 
@@ -90,21 +99,8 @@ impl Playbook {
             return Err(Problems(problems));
         }
         let mut book = Playbook {
-            rungs: Vec::new(),
-            lines: BTreeMap::new(),
-            signs: BTreeMap::new(),
-            rows: BTreeMap::new(),
-            steps: BTreeMap::new(),
-            canonical: Vec::new(),
-            orders: BTreeMap::new(),
-            implies: BTreeMap::new(),
-            facts: BTreeMap::new(),
-            conflicts: BTreeMap::new(),
-            donts: BTreeMap::new(),
-            locates: BTreeMap::new(),
-            sources: BTreeMap::new(),
-            limits: BTreeMap::new(),
             queries,
+            ..Playbook::default()
         };
         for l in &loaded {
             book.merge(&l.file);
@@ -213,9 +209,71 @@ impl Playbook {
         self.locates.values()
     }
 
-    /// The warning against `step` on `rung`, where there is one.
+    /// All disagreements by id.
+    pub fn conflicts(&self) -> impl Iterator<Item = &Conflict> {
+        self.conflicts.values()
+    }
+
+    /// All warnings by id.
+    pub fn donts(&self) -> impl Iterator<Item = &Dont> {
+        self.donts.values()
+    }
+
+    /// All principles by id.
+    pub fn principles(&self) -> impl Iterator<Item = &Principle> {
+        self.principles.values()
+    }
+
+    /// All orders of documents by id.
+    pub fn sequences(&self) -> impl Iterator<Item = &Sequence> {
+        self.sequences.values()
+    }
+
+    /// All systems that documents tell of, by id.
+    pub fn examples(&self) -> impl Iterator<Item = &Example> {
+        self.examples.values()
+    }
+
+    /// All products that documents name, by kind.
+    pub fn technologies(&self) -> impl Iterator<Item = &Technology> {
+        self.technologies.values()
+    }
+
+    /// All items of the documents by id.
+    pub fn items(&self) -> impl Iterator<Item = &Item> {
+        self.items.values()
+    }
+
+    /// How long a rung must be told before it counts.
+    pub fn dwell(&self) -> Option<&Dwell> {
+        self.dwell.as_ref()
+    }
+
+    /// How near a forecast limit opens a level.
+    pub fn horizon(&self) -> Option<&Horizon> {
+        self.horizon.as_ref()
+    }
+
+    /// All candidate rows by sign.
+    pub fn rows(&self) -> impl Iterator<Item = &Row> {
+        self.rows.values()
+    }
+
+    /// The warning that fits `step` on `rung` best: the one about the fewest rungs.
     pub fn dont(&self, step: &str, rung: &str) -> Option<&Dont> {
-        self.donts.values().find(|d| {
+        self.donts_of(step, rung).min_by_key(|d| {
+            let rungs = if d.rungs.is_empty() {
+                usize::MAX
+            } else {
+                d.rungs.len()
+            };
+            (rungs, std::cmp::Reverse(d.id.get_ref()))
+        })
+    }
+
+    /// All warnings about `step` that hold on `rung`; those about all rungs where it is not known.
+    pub fn donts_of(&self, step: &str, rung: &str) -> impl Iterator<Item = &Dont> {
+        self.donts.values().filter(move |d| {
             d.steps.iter().any(|s| s.get_ref() == step)
                 && (d.rungs.is_empty() || d.rungs.iter().any(|r| r.get_ref() == rung))
         })
@@ -239,6 +297,11 @@ impl Playbook {
                 text: self.citation_text(c.get_ref()),
             })
             .collect()
+    }
+
+    /// The title of a document.
+    pub fn source_title(&self, tag: &str) -> Option<&str> {
+        self.sources.get(tag).map(|s| s.title.as_str())
     }
 
     /// A citation in words, e.g. `The Scaling Milestones, 1K-10K`; the tag itself when unknown.
@@ -301,6 +364,17 @@ impl Playbook {
         put(&mut self.conflicts, &file.conflict, |r| &r.id);
         put(&mut self.donts, &file.dont, |r| &r.id);
         put(&mut self.locates, &file.locate, |r| &r.sign);
+        put(&mut self.principles, &file.principle, |r| &r.id);
+        put(&mut self.sequences, &file.sequence, |r| &r.id);
+        put(&mut self.examples, &file.example, |r| &r.id);
+        put(&mut self.technologies, &file.technology, |r| &r.id);
+        put(&mut self.items, &file.item, |r| &r.id);
+        if let Some(dwell) = &file.dwell {
+            self.dwell = Some(dwell.clone());
+        }
+        if let Some(horizon) = &file.horizon {
+            self.horizon = Some(horizon.clone());
+        }
         put(&mut self.sources, &file.source, |r| &r.tag);
         put(&mut self.limits, &file.limit, |r| &r.id);
     }

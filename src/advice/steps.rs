@@ -176,7 +176,7 @@ impl<'a> Walk<'a> {
 
     fn recommend(&self, pick: &Pick<'a>, trail: &Trail<'a>) -> Verdict {
         let wanted = pick.step;
-        let missing = self.missing_requirements(wanted);
+        let missing = self.missing_requirements(wanted, wanted.strict && !pick.again);
         let (step, on_the_way_to) = match missing.first() {
             Some(first) => (*first, Some(self.named(wanted))),
             None => (wanted, None),
@@ -255,11 +255,22 @@ impl<'a> Walk<'a> {
             confirm,
             then,
             citations: book.citations(&step.cite),
+            donts: self.donts(step),
             dissent: book
                 .conflicts_of(id)
                 .map(|c| book.cited(&words::dissent(c)))
                 .collect(),
         }))
+    }
+
+    /// What not to do about `step` at this stage.
+    fn donts(&self, step: &Step) -> Vec<String> {
+        let rung = self.s.stage.map(|s| s.rung.as_str()).unwrap_or_default();
+        self.s
+            .playbook
+            .donts_of(step.id.get_ref(), rung)
+            .map(words::dont)
+            .collect()
     }
 
     fn no_step(&self, why: String, confirm: Option<FactQuestion>) -> Verdict {
@@ -284,10 +295,10 @@ impl<'a> Walk<'a> {
             .collect()
     }
 
-    /// Steps that `step` requires, directly or not, and that are known to be absent (for a strict
-    /// step: not known to be in place); in canonical order. What a principle forbids here is not
+    /// Steps that `step` requires, directly or not, and that are known to be absent (when
+    /// strict: not known to be in place); in canonical order. What a principle forbids here is not
     /// required here.
-    fn missing_requirements(&self, step: &'a Step) -> Vec<&'a Step> {
+    fn missing_requirements(&self, step: &'a Step, strict: bool) -> Vec<&'a Step> {
         let all = self.requirements(step);
         self.s
             .playbook
@@ -295,7 +306,7 @@ impl<'a> Walk<'a> {
             .filter(|s| all.contains(s.id.get_ref().as_str()))
             .filter(|s| match self.state(s) {
                 Detection::Absent => true,
-                Detection::NotObserved | Detection::Unknown => step.strict,
+                Detection::NotObserved | Detection::Unknown => strict,
                 Detection::Present => false,
             })
             .filter(|s| self.forbidden(s).is_none())

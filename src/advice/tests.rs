@@ -889,6 +889,9 @@ fn a_step_in_words() {
                 "text": "I've scaled systems from zero to one, stage 4"
               }
             ],
+            "donts": [
+              "Do not raise max_connections instead of pooling; instead: connection pooling."
+            ],
             "dissent": [
               "Some documents pool at 1,000 to 10,000 users (The Scaling Milestones, 1K-10K; The Complete Guide to System Scaling, phase 2), others at 100,000 or after replicas (The scaling journey, 100,000 users; I've scaled systems from zero to one, stage 4). Here: before replicas; a pool in the application will do for one server, an external pooler from two on."
             ]

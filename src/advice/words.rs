@@ -170,11 +170,19 @@ pub(crate) fn too_early(step: &StepRef, rung: &str, dont: Option<&Dont>, not_yet
         step.title
     );
     match dont {
-        Some(d) => why.push_str(&format!(" Do not {}; instead: {}.", d.text, d.instead)),
+        Some(d) => {
+            why.push(' ');
+            why.push_str(&self::dont(d));
+        }
         None if not_yet.is_empty() => {}
         None => why.push_str(&format!(" Not yet: {not_yet}.")),
     }
     why
+}
+
+/// What not to do.
+pub(crate) fn dont(dont: &Dont) -> String {
+    format!("Do not {}; instead: {}.", dont.text, dont.instead)
 }
 
 /// Said when the documents name nothing further.

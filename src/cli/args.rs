@@ -32,10 +32,15 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Ask the running daemon when each limit is reached
     Runway(StatusArgs),
-    /// Ask the running daemon what each selector of a rule finds
+    /// Say what the playbook knows of a sign or step; for a rule, ask the running daemon what
+    /// each of its selectors finds
     Explain(ExplainArgs),
     /// Say what can be read of each Postgres server, and what would open the rest
     Doctor(DoctorArgs),
+    /// Print where the system stands on the ladder of stages
+    Stage(NextArgs),
+    /// Print the next step as a page to read
+    Report(ReportArgs),
     /// Check files without starting anything
     #[command(subcommand)]
     Check(CheckCommand),
@@ -109,6 +114,15 @@ pub(crate) struct DoctorArgs {
 }
 
 #[derive(Debug, ClapArgs)]
+pub(crate) struct ReportArgs {
+    #[command(flatten)]
+    pub(crate) next: NextArgs,
+    /// Write HTML instead of Markdown
+    #[arg(long)]
+    pub(crate) html: bool,
+}
+
+#[derive(Debug, ClapArgs)]
 pub(crate) struct StatusArgs {
     /// Address of the running daemon
     #[arg(long, value_name = "URL", default_value = DEFAULT_URL)]
@@ -120,7 +134,8 @@ pub(crate) struct StatusArgs {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ExplainArgs {
-    /// Name of a rule
+    /// Id of a sign or step, or name of a rule
+    #[arg(value_name = "SIGN|STEP|RULE")]
     pub(crate) rule: String,
     /// Address of the running daemon
     #[arg(long, value_name = "URL", default_value = DEFAULT_URL)]
@@ -154,6 +169,9 @@ pub(crate) enum CheckCommand {
         /// Playbook files
         #[arg(value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// Print what carries each item of the documents, in Markdown
+        #[arg(long)]
+        coverage: bool,
     },
     /// Check expositions: bad lines, promtool's lints and more, and what a common parser loses
     Metrics {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::args::CheckCommand;
 use super::{Exit, complain, print};
+use crate::advice::coverage;
 use crate::config::Feature;
 use crate::daemon::{self, Plan};
 use crate::model::Problems;
@@ -31,9 +32,12 @@ pub(crate) fn check(command: &CheckCommand) -> anyhow::Result<Exit> {
                 exit = exit.worse(rules(Some(file), enable_feature));
             }
         }
-        CheckCommand::Playbook { files } => {
+        CheckCommand::Playbook { files, coverage } => {
             let outcome = daemon::playbook(files);
             exit = said(outcome.map(|book| {
+                if *coverage {
+                    return coverage::page(&book).trim_end().to_owned();
+                }
                 let steps = book.steps().count();
                 format!("the playbook is valid: {steps} steps")
             }));

@@ -14,9 +14,11 @@ mod metrics;
 mod next;
 mod once;
 mod render;
+mod report;
 mod rules;
 mod run;
 mod runway;
+mod stage;
 mod status;
 mod test;
 
@@ -37,6 +39,8 @@ pub fn main() -> ExitCode {
         Command::Runway(runway) => runway::runway(&runway),
         Command::Doctor(args) => doctor::doctor(&args),
         Command::Explain(explain) => explain::explain(&explain),
+        Command::Stage(args) => stage::stage(&args),
+        Command::Report(args) => report::report(&args),
         Command::Check(check) => check::check(&check),
         Command::Test(test) => test::test(&test),
         Command::Rules(command) => rules::rules(&command),

@@ -1,7 +1,6 @@
 //! `loadline next`
 
 use std::io::Read;
-use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
@@ -9,6 +8,7 @@ use super::args::{NextArgs, Output};
 use super::{Exit, complain, once, print, render};
 use crate::advice::given::decide_given;
 use crate::advice::next::Next;
+use crate::advice::{Advised, Playbook};
 use crate::clock::Clock;
 use crate::daemon;
 
@@ -17,8 +17,19 @@ const MAX_STDIN_BYTES: u64 = 2 << 20;
 
 /// Prints the next step only.
 pub(crate) fn next(args: &NextArgs) -> anyhow::Result<Exit> {
-    if let Some(file) = &args.state {
-        return of_state(file, &args.playbook, args.look.output);
+    if args.state.is_some() {
+        let Some((book, advised)) = of_state(args)? else {
+            return Ok(Exit::Failure);
+        };
+        let next = Next::of(&book, &advised);
+        match args.look.output {
+            Output::Human => {
+                let style = render::Style::for_stdout();
+                print(&render::decided(&advised.decision, style));
+            }
+            Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(&next)?)),
+        }
+        return Ok(Exit::Ok);
     }
     let Some(snapshot) = once::look(&args.look)? else {
         return Ok(Exit::BadConfig);
@@ -33,9 +44,13 @@ pub(crate) fn next(args: &NextArgs) -> anyhow::Result<Exit> {
     Ok(Exit::of(&snapshot))
 }
 
-/// Decides for the state in a file, without a system, a daemon or a configuration.
-fn of_state(file: &Path, playbook: &[PathBuf], output: Output) -> anyhow::Result<Exit> {
-    let (name, text) = if file == Path::new("-") {
+/// Decides for the state in a file, without a system, a daemon or a configuration; `None` when
+/// the state or the playbook is wrong (said).
+pub(super) fn of_state(args: &NextArgs) -> anyhow::Result<Option<(Playbook, Advised)>> {
+    let Some(file) = &args.state else {
+        return Ok(None);
+    };
+    let (name, text) = if file.as_os_str() == "-" {
         let mut text = String::new();
         std::io::stdin()
             .lock()
@@ -48,27 +63,15 @@ fn of_state(file: &Path, playbook: &[PathBuf], output: Output) -> anyhow::Result
         let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {name}"))?;
         (name, text)
     };
-    let book = match daemon::playbook(playbook) {
-        Ok(book) => book,
+    let decided = daemon::playbook(&args.playbook).and_then(|book| {
+        let advised = decide_given(&book, &name, &text, Clock::system().now())?;
+        Ok((book, advised))
+    });
+    match decided {
+        Ok(decided) => Ok(Some(decided)),
         Err(problems) => {
             complain(&format!("{problems}\n"));
-            return Ok(Exit::Failure);
+            Ok(None)
         }
-    };
-    let advised = match decide_given(&book, &name, &text, Clock::system().now()) {
-        Ok(advised) => advised,
-        Err(problems) => {
-            complain(&format!("{problems}\n"));
-            return Ok(Exit::Failure);
-        }
-    };
-    let next = Next::of(&book, &advised);
-    match output {
-        Output::Human => print(&render::decided(
-            &advised.decision,
-            render::Style::for_stdout(),
-        )),
-        Output::Json => print(&format!("{}\n", serde_json::to_string_pretty(&next)?)),
     }
-    Ok(Exit::Ok)
 }

@@ -2,6 +2,8 @@
 
 use std::io::IsTerminal;
 
+use crate::advice::explain::Explained;
+use crate::advice::stage::StageView;
 use crate::advice::{Bottleneck, Decision, Outcome, Recommendation, SignInstance, Verdict};
 use crate::api::{Explanation, SelectorView, Snapshot, SourceHealth};
 use crate::config::env;
@@ -164,6 +166,68 @@ pub(crate) fn decided(decision: &Decision, style: Style) -> String {
     out
 }
 
+/// What the playbook says of a sign or step.
+pub(crate) fn explained(e: &Explained, style: Style) -> String {
+    let mut out = String::new();
+    heading(
+        &mut out,
+        style,
+        &format!("{} ({} {})", e.title, e.kind, e.id),
+    );
+    for (label, text) in &e.lines {
+        line(&mut out, 2, 13, &format!("{label:<11}"), text);
+    }
+    out
+}
+
+/// Where a system stands.
+pub(crate) fn stage(v: &StageView, style: Style) -> String {
+    let mut out = String::new();
+    let name = if v.system.is_empty() {
+        "Stage"
+    } else {
+        &v.system
+    };
+    let Some(rung) = &v.rung else {
+        heading(&mut out, style, &format!("{name}: not known"));
+        let how = "Nothing tells the stage; [facts] users = N does.";
+        line(&mut out, 2, 2, "", how);
+        return out;
+    };
+    let interval = v
+        .up_to
+        .as_ref()
+        .map(|to| format!(" to {to}"))
+        .unwrap_or_default();
+    let title = v.title.as_deref().unwrap_or_default();
+    heading(
+        &mut out,
+        style,
+        &format!("{name} {rung}{interval}: {title}"),
+    );
+    let from = v.from.as_deref().unwrap_or_default();
+    line(&mut out, 2, 13, "told by    ", from);
+    if let Some(architecture) = &v.architecture {
+        let text = format!("{architecture}: most of its usual steps are in place");
+        line(&mut out, 2, 13, "built as   ", &text);
+    }
+    for (label, text) in [
+        ("focus      ", &v.focus),
+        ("adds       ", &v.adds),
+        ("breaks next", &v.breaks),
+    ] {
+        line(&mut out, 2, 14, &format!("{label} "), text);
+    }
+    for (what, text) in &v.figures {
+        line(&mut out, 2, 4, &format!("{what}: "), text);
+    }
+    let open: Vec<&str> = v.open.iter().map(|(id, _)| id.as_str()).collect();
+    if !open.is_empty() {
+        line(&mut out, 2, 13, "usual here ", &open.join(", "));
+    }
+    out
+}
+
 /// What each selector of some rules finds.
 pub(crate) fn explain(explained: &[Explanation], style: Style) -> String {
     let mut out = String::new();
@@ -299,6 +363,9 @@ fn step(out: &mut String, system: &str, b: &Bottleneck, r: &Recommendation, styl
     }
     for risk in &r.risks {
         line(out, 4, 13, "Watch:   ", risk);
+    }
+    for dont in &r.donts {
+        line(out, 4, 13, "Not:     ", dont);
     }
     for aid in &r.first_aid {
         line(out, 4, 15, "First aid: ", aid);

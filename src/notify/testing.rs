@@ -89,6 +89,7 @@ pub(crate) fn pooling() -> Verdict {
         confirm: Vec::new(),
         then: None,
         citations: citations(),
+        donts: Vec::new(),
         dissent: Vec::new(),
     }))
 }

@@ -170,6 +170,12 @@ fn define(f: &File, ids: &mut Ids) {
     f.row.iter().for_each(|r| ids.add("row", &r.sign));
     f.step.iter().for_each(|r| ids.add("step", &r.id));
     f.fact.iter().for_each(|r| ids.add("fact", &r.id));
+    f.order.iter().for_each(|r| ids.add("order", &r.id));
+    f.conflict.iter().for_each(|r| ids.add("conflict", &r.id));
+    f.dont.iter().for_each(|r| ids.add("dont", &r.id));
+    f.principle.iter().for_each(|r| ids.add("principle", &r.id));
+    f.sequence.iter().for_each(|r| ids.add("sequence", &r.id));
+    f.example.iter().for_each(|r| ids.add("example", &r.id));
     for s in &f.source {
         ids.sections
             .entry(s.tag.get_ref().clone())
@@ -177,6 +183,20 @@ fn define(f: &File, ids: &mut Ids) {
             .extend(s.sections.keys().cloned());
     }
 }
+
+/// What may carry an item of a document.
+const CARRIERS: [&str; 10] = [
+    "sign",
+    "step",
+    "rung",
+    "fact",
+    "order",
+    "conflict",
+    "principle",
+    "dont",
+    "sequence",
+    "example",
+];
 
 struct Checker<'a> {
     l: &'a Loaded<'a>,
@@ -213,12 +233,21 @@ impl Checker<'_> {
                 self.problem(&at, &r.id, problem);
             }
         }
+        self.texts();
+        for r in &f.sign {
+            if !self.ids.has("row", r.id.get_ref()) {
+                let at = format!("sign {:?}", r.id.get_ref());
+                let message = "has no [[row]] of candidates";
+                self.problem(&at, &r.id, message.to_owned());
+            }
+        }
         for r in &f.line {
             self.refs("line", &r.id, "sign", &r.signs);
         }
         for r in &f.sign {
             let at = format!("sign {:?}", r.id.get_ref());
             self.query(&at, r.needs.as_ref());
+            self.cites_in(&at, &r.id, &r.bounds);
             for aid in &r.first_aid {
                 self.query(&at, aid.when.as_ref());
             }
@@ -260,7 +289,9 @@ impl Checker<'_> {
             self.refs("step", &r.id, "sign", &r.never_except);
             self.detect(&at, &r.detect);
             self.cites(&at, &r.cite);
-            let texts = [&r.what, &r.effect, &r.cost, &r.not_yet, &r.because];
+            let texts = [
+                &r.what, &r.effect, &r.cost, &r.not_yet, &r.because, &r.placed,
+            ];
             for text in texts.into_iter().chain(&r.risks) {
                 self.cites_in(&at, &r.id, text);
             }
@@ -301,6 +332,58 @@ impl Checker<'_> {
             self.refs("dont", &r.id, "step", &r.steps);
             self.refs("dont", &r.id, "rung", &r.rungs);
             self.cites(&format!("dont {:?}", r.id.get_ref()), &r.cite);
+        }
+    }
+
+    /// Tables that carry text only.
+    fn texts(&mut self) {
+        let f = &self.l.file;
+        self.unique("principle", f.principle.iter().map(|r| &r.id));
+        self.unique("sequence", f.sequence.iter().map(|r| &r.id));
+        self.unique("example", f.example.iter().map(|r| &r.id));
+        self.unique("technology", f.technology.iter().map(|r| &r.id));
+        self.unique("item", f.item.iter().map(|r| &r.id));
+        for r in &f.rung {
+            let at = format!("rung {:?}", r.id.get_ref());
+            let figures = r.figures.iter().map(|figure| &figure.text);
+            for text in [&r.focus, &r.adds, &r.breaks].into_iter().chain(figures) {
+                self.cites_in(&at, &r.id, text);
+            }
+        }
+        for r in &f.principle {
+            let at = format!("principle {:?}", r.id.get_ref());
+            self.cites(&at, &r.cite);
+            self.cites_in(&at, &r.id, &r.text);
+        }
+        for r in &f.sequence {
+            let at = format!("sequence {:?}", r.id.get_ref());
+            self.cites(&at, &r.cite);
+            self.cites_in(&at, &r.id, &r.text);
+        }
+        for r in &f.example {
+            let at = format!("example {:?}", r.id.get_ref());
+            self.cites(&at, &r.cite);
+            self.cites_in(&at, &r.id, &r.text);
+        }
+        for r in &f.technology {
+            self.cites(&format!("technology {:?}", r.id.get_ref()), &r.cite);
+        }
+        for r in &f.item {
+            let at = format!("item {:?}", r.id.get_ref());
+            self.cites(&at, &r.cite);
+            for by in &r.by {
+                let known = CARRIERS.iter().any(|kind| self.ids.has(kind, by.get_ref()));
+                if !known {
+                    let message = format!("{:?} is no id of this playbook", by.get_ref());
+                    self.problem(&at, by, message);
+                }
+            }
+            if r.by.is_empty() {
+                self.problem(&at, &r.id, "nothing carries it".to_owned());
+            }
+        }
+        if let Some(horizon) = &f.horizon {
+            self.cites("horizon", &horizon.cite);
         }
     }
 

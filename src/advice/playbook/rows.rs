@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_spanned::Spanned;
 
 use super::guard::Guard;
+use super::texts::{Example, Item, Principle, Sequence, Technology};
 use crate::advice::limits::Limit;
 
 /// An id, a citation or a query with its place.
@@ -30,6 +31,13 @@ pub(crate) struct File {
     pub(crate) locate: Vec<Locate>,
     pub(crate) source: Vec<Source>,
     pub(crate) limit: Vec<Limit>,
+    pub(crate) principle: Vec<Principle>,
+    pub(crate) sequence: Vec<Sequence>,
+    pub(crate) example: Vec<Example>,
+    pub(crate) technology: Vec<Technology>,
+    pub(crate) item: Vec<Item>,
+    pub(crate) dwell: Option<Dwell>,
+    pub(crate) horizon: Option<Horizon>,
 }
 
 /// A scale stage; bounds are those at which it ends.
@@ -48,6 +56,63 @@ pub struct Rung {
     pub rps_early: Option<f64>,
     /// Requests per second, exclusive: the reading that climbs late.
     pub rps_late: Option<f64>,
+    /// Users at the same time, inclusive; shown only.
+    pub concurrent_users: Option<f64>,
+    /// Users a day, exclusive; shown only.
+    pub daily_users: Option<f64>,
+    /// Bytes stored in all, exclusive; shown only.
+    pub storage_bytes: Option<f64>,
+    /// Developers, inclusive; shown only.
+    pub developers: Option<f64>,
+    /// Upper figure of the monthly cost in dollars.
+    pub monthly_cost: Option<f64>,
+    /// What the rung is about.
+    #[serde(default)]
+    pub focus: String,
+    /// What the documents add here.
+    #[serde(default)]
+    pub adds: String,
+    /// What breaks next.
+    #[serde(default)]
+    pub breaks: String,
+    /// The documents' figures.
+    #[serde(default)]
+    pub figures: Vec<Figure>,
+}
+
+/// What the documents say of one dimension of a rung.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Figure {
+    /// The dimension.
+    pub what: String,
+    /// The figures with their citations.
+    pub text: String,
+}
+
+/// How long a rung must be told before it counts.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dwell {
+    /// To a higher rung.
+    pub up: String,
+    /// To a lower one.
+    pub down: String,
+}
+
+/// How near a forecast limit opens a level.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Horizon {
+    /// Level plan.
+    pub plan: String,
+    /// Level act.
+    pub act: String,
+    /// Level now.
+    pub now: String,
+    /// Who says so.
+    #[serde(default)]
+    pub cite: Vec<Text>,
 }
 
 /// An escalation line: what hurts next when everything for a sign is in place.
@@ -88,12 +153,39 @@ pub enum Tier {
     Host,
 }
 
+/// Where a sign comes from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SignKind {
+    /// Metrics or SQL.
+    #[default]
+    Measured,
+    /// Metrics where there are any, else people.
+    MeasuredOrDeclared,
+    /// People.
+    Declared,
+    /// The advisor itself.
+    Derived,
+}
+
 /// A sign that something hurts.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sign {
     /// Sign id, as in the label `sign` of rules.
     pub id: Text,
+    /// Its number.
+    #[serde(default)]
+    pub no: String,
+    /// Where it comes from.
+    #[serde(default)]
+    pub kind: SignKind,
+    /// What is observed.
+    #[serde(default)]
+    pub sees: String,
+    /// What the documents say of thresholds, with citations.
+    #[serde(default)]
+    pub bounds: String,
     /// In plain words.
     pub title: String,
     /// Part of the system.
@@ -153,6 +245,9 @@ pub struct Cause {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Row {
+    /// Its number.
+    #[serde(default)]
+    pub id: String,
     /// Sign id.
     pub sign: Text,
     /// In order.
@@ -196,6 +291,12 @@ pub struct Candidate {
 pub struct Step {
     /// Step id.
     pub id: Text,
+    /// Its number.
+    #[serde(default)]
+    pub no: String,
+    /// Where each document puts it.
+    #[serde(default)]
+    pub placed: String,
     /// In plain words, as an order.
     pub title: String,
     /// The question whether it is in place.
