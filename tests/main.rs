@@ -58,6 +58,9 @@ mod rule_scripts;
 /// Windows survive a restart.
 mod samples;
 
+/// Targets come and go, and hostile ones are refused.
+mod scrape;
+
 /// The unit file is accepted by systemd and tightly sandboxed.
 mod service;
 

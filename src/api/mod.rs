@@ -15,6 +15,6 @@ pub mod snapshot;
 pub use router::{Shared, router};
 pub use servers::{ServerView, SignalView, StatementView};
 pub use snapshot::{
-    Blind, Explanation, GroupView, MessageBooks, RuleKind, RuleView, RunView, RunwayView,
-    SelectorView, Snapshot, SourceHealth, SourceView, StepView,
+    Blind, DroppedTargets, Explanation, GroupView, MessageBooks, RuleKind, RuleView, RunView,
+    RunwayView, SelectorView, Snapshot, SourceHealth, SourceView, StepView,
 };

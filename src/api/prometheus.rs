@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 
 use super::error::ApiError;
 use super::router::{Shared, success};
-use super::snapshot::{RuleKind, SourceHealth};
+use super::snapshot::{RuleKind, SourceHealth, SourceView};
 use super::{RuleView, Snapshot};
 use crate::model::{Answer, Histogram, QueryError, Timestamp, Value, duration};
 use crate::promql::Engine;
@@ -136,12 +136,26 @@ fn rule(snapshot: &Snapshot, group: &str, rule: &RuleView) -> Json {
     out
 }
 
-/// `/api/v1/targets`: every source, built-in collectors included.
-pub(super) async fn targets(State(shared): State<Shared>) -> Response {
+/// `/api/v1/targets`: every source, built-in collectors included, and what rules dropped;
+/// `state=active` or `state=dropped` shows one of both, `scrapePool` one job.
+pub(super) async fn targets(
+    State(shared): State<Shared>,
+    Query(params): Query<BTreeMap<String, String>>,
+) -> Response {
+    let (active, dropped) = match params.get("state").map(String::as_str) {
+        None | Some("any") => (true, true),
+        Some("active") => (true, false),
+        Some("dropped") => (false, true),
+        Some(_) => {
+            return ApiError::bad_data("state must be active, dropped or any").into_response();
+        }
+    };
+    let pool = params.get("scrapePool").map(String::as_str);
+    let wanted = |job: &str| pool.is_none_or(|p| p.is_empty() || p == job);
     let snapshot = Arc::clone(&shared.snapshot.borrow());
-    let active: Vec<Json> = snapshot
-        .sources
-        .iter()
+    let sources = snapshot.sources.iter().filter(|_| active);
+    let targets: Vec<Json> = sources
+        .filter(|s| wanted(scrape_pool(s)))
         .map(|s| {
             let health = match s.health {
                 SourceHealth::Unknown => "unknown",
@@ -154,19 +168,37 @@ pub(super) async fn targets(State(shared): State<Shared>) -> Response {
                 s.detail.as_str()
             };
             json!({
-                "discoveredLabels": {},
+                "discoveredLabels": s.discovered,
                 "labels": s.labels,
-                "scrapePool": s.labels.get("job"),
+                "scrapePool": scrape_pool(s),
                 "scrapeUrl": s.name,
+                "globalUrl": s.name,
                 "lastError": error,
                 "lastScrape": s.last.unwrap_or_default().to_rfc3339(),
                 "lastScrapeDuration": s.seconds,
                 "health": health,
                 "scrapeInterval": format!("{}s", s.interval_seconds),
+                "scrapeTimeout": s.discovered.get("__scrape_timeout__"),
             })
         })
         .collect();
-    success(&json!({ "activeTargets": active, "droppedTargets": [], "droppedTargetCounts": {} }))
+    let mut gone: Vec<Json> = Vec::new();
+    let mut counts = serde_json::Map::new();
+    for job in snapshot.dropped.iter().filter(|d| wanted(&d.job)) {
+        counts.insert(job.job.clone(), json!(job.count));
+        let shown = job.labels.iter().filter(|_| dropped);
+        gone.extend(shown.map(|l| json!({ "discoveredLabels": l, "scrapePool": job.job })));
+    }
+    success(&json!({
+        "activeTargets": targets,
+        "droppedTargets": gone,
+        "droppedTargetCounts": counts,
+    }))
+}
+
+/// The job's name in the config; a rule may have given the target another label.
+fn scrape_pool(source: &SourceView) -> &str {
+    source.labels.get("job")
 }
 
 /// `/api/v1/query`: one expression at one time.

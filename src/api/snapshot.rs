@@ -25,6 +25,9 @@ pub struct Snapshot {
     pub brief: bool,
     /// What is watched.
     pub sources: Vec<SourceView>,
+    /// Targets that a relabelling rule dropped.
+    #[serde(default)]
+    pub dropped: Vec<DroppedTargets>,
     /// What is not seen, and the line that would fix it.
     pub blind: Vec<Blind>,
     /// Watched Postgres servers, signal by signal.
@@ -113,6 +116,9 @@ pub struct SourceView {
     pub name: String,
     /// Labels job and instance.
     pub labels: Labels,
+    /// A target's labels before relabelling.
+    #[serde(default = "Labels::empty")]
+    pub discovered: Labels,
     /// Whether it answers.
     pub health: SourceHealth,
     /// State in a sentence: version and role, or why it does not answer.
@@ -129,6 +135,17 @@ pub struct SourceView {
     pub missed: u64,
     /// How often it is asked, in seconds.
     pub interval_seconds: f64,
+}
+
+/// The targets of one job that a relabelling rule dropped.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DroppedTargets {
+    /// The job.
+    pub job: String,
+    /// How many there are.
+    pub count: usize,
+    /// Labels before relabelling of the first of them.
+    pub labels: Vec<Labels>,
 }
 
 /// Something that is not seen.

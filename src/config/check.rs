@@ -58,6 +58,7 @@ impl Check<'_> {
         self.positive("global.scrape_interval", g.scrape_interval);
         self.positive("global.scrape_timeout", g.scrape_timeout);
         self.positive("global.evaluation_interval", g.evaluation_interval);
+        self.positive("global.discovery_interval", g.discovery_interval);
         if self.places.has("global.scrape_timeout") {
             self.within("global.scrape_timeout", g.scrape_timeout, g.scrape_interval);
         }

@@ -18,6 +18,8 @@ pub struct Global {
     pub scrape_timeout: Span,
     /// How often rules are evaluated.
     pub evaluation_interval: Span,
+    /// How often this machine is looked over for what to watch, when the config names nothing.
+    pub discovery_interval: Span,
     /// Labels added to every message.
     pub external_labels: BTreeMap<String, String>,
     /// Time zone of messages, e.g. `Europe/Berlin`; default: the system's.
@@ -30,6 +32,7 @@ impl Default for Global {
             scrape_interval: Span(Duration::from_secs(15)),
             scrape_timeout: Span(Duration::from_secs(10)),
             evaluation_interval: Span(Duration::from_secs(60)),
+            discovery_interval: Span(Duration::from_secs(300)),
             external_labels: BTreeMap::new(),
             timezone: None,
         }

@@ -104,6 +104,13 @@ pub const SECTIONS: &[Section] = &[
                 "How often rules are evaluated.",
             ),
             key(
+                "discovery_interval",
+                "duration",
+                Default(r#""5m""#),
+                "How often this machine is looked over for something new to watch, when no target \
+                 is named.",
+            ),
+            key(
                 "external_labels",
                 "table of texts",
                 Example(r#"{ site = "fra1" }"#),
@@ -548,18 +555,25 @@ pub const SECTIONS: &[Section] = &[
             ),
             key(
                 "scrape_protocols",
-                "list of OpenMetricsText1.0.0, OpenMetricsText0.0.1, \
+                "list of PrometheusProto, OpenMetricsText1.0.0, OpenMetricsText0.0.1, \
                  PrometheusText1.0.0, PrometheusText0.0.4",
                 Default(
                     r#"["OpenMetricsText1.0.0", "OpenMetricsText0.0.1", "PrometheusText1.0.0", "PrometheusText0.0.4"]"#,
                 ),
-                "Formats to ask for, the most wanted first.",
+                "Formats to ask for, the most wanted first; native histograms come with \
+                 PrometheusProto only.",
             ),
             key(
                 "fallback_scrape_protocol",
                 "one of these",
                 Example(r#""PrometheusText0.0.4""#),
                 "How a body is read whose content type is missing or unknown; default: as text.",
+            ),
+            key(
+                "always_scrape_classic_histograms",
+                "true, false",
+                Default("false"),
+                "True: where a histogram has native and classic buckets, both are kept.",
             ),
             key(
                 "proxy_url",

@@ -49,6 +49,9 @@ pub struct ScrapeConfig {
     /// How a body is read whose content type is missing or unknown; default: the text format.
     #[serde(default)]
     pub fallback_scrape_protocol: Option<ScrapeProtocol>,
+    /// True: where a histogram has native and classic buckets, both are kept.
+    #[serde(default)]
+    pub always_scrape_classic_histograms: bool,
     /// User name and password.
     #[serde(default)]
     pub basic_auth: Option<BasicAuth>,
@@ -161,6 +164,7 @@ impl ScrapeConfig {
             track_timestamps_staleness: false,
             scrape_protocols: scrape_protocols(),
             fallback_scrape_protocol: None,
+            always_scrape_classic_histograms: false,
             basic_auth: None,
             authorization: None,
             http_headers: BTreeMap::new(),
@@ -234,6 +238,8 @@ pub enum OnParseError {
 /// A format of expositions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 pub enum ScrapeProtocol {
+    /// Delimited protobuf, which carries native histograms.
+    PrometheusProto,
     /// OpenMetrics 1.0.0.
     #[serde(rename = "OpenMetricsText1.0.0")]
     OpenMetricsText1_0_0,

@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::config;
 use crate::model::{Batch, Labels, Selection, TargetKey, Timestamp};
 use crate::sources::postgres::{PostgresCollector, ServerRole, ServerState};
-use crate::sources::scrape::Health;
+use crate::sources::scrape::{Health, Losses};
 use crate::sources::{Client, HostCollector, Schedule, Target};
 use crate::telemetry::Metrics;
 
@@ -96,13 +96,21 @@ impl Views {
     }
 }
 
+/// What reaches the store's writer, in this order.
+pub(crate) enum Arrival {
+    /// A source's pass.
+    Batch(Batch),
+    /// A source is watched no more; all its batches came before.
+    Gone(TargetKey, Timestamp),
+}
+
 /// What every source loop needs.
 #[derive(Clone)]
 pub(crate) struct Feed {
     pub(crate) clock: Clock,
     pub(crate) client: Client,
     pub(crate) selection: watch::Receiver<Arc<Selection>>,
-    pub(crate) batches: mpsc::Sender<Batch>,
+    pub(crate) batches: mpsc::Sender<Arrival>,
     pub(crate) views: Views,
     pub(crate) observed: Observed,
     pub(crate) metrics: Arc<Metrics>,
@@ -152,6 +160,9 @@ pub(crate) async fn run(
             .source_passes_total
             .with([source.kind(), outcome])
             .inc();
+        if let Source::Scrape(target) = &source {
+            count(target.losses(), &feed.metrics);
+        }
         feed.metrics
             .source_slots_missed_total
             .with([source.kind()])
@@ -162,12 +173,24 @@ pub(crate) async fn run(
             samples: batch.samples.len() as u64,
         };
         feed.views.set(key.clone(), source.shown(&schedule, &last));
-        if feed.batches.send(batch).await.is_err() {
+        if feed.batches.send(Arrival::Batch(batch)).await.is_err() {
             break;
         }
     }
     if let Source::Postgres(collector) = &mut source {
         let _ = tokio::time::timeout(Duration::from_secs(1), collector.close()).await;
+    }
+}
+
+fn count(losses: &Losses, metrics: &Metrics) {
+    if let Some(reason) = losses.failure {
+        metrics.scrape_failures_total.with([reason]).inc();
+    }
+    for (reason, n) in &losses.bad_lines {
+        metrics.scrape_bad_lines_total.with([reason]).add(*n);
+    }
+    for (reason, n) in &losses.dropped {
+        metrics.scrape_samples_dropped_total.with([reason]).add(*n);
     }
 }
 
@@ -251,6 +274,7 @@ impl Source {
             kind: self.kind().to_owned(),
             name,
             labels,
+            discovered: Labels::empty(),
             health: SourceHealth::Unknown,
             detail: String::new(),
             fix: None,
@@ -303,6 +327,7 @@ impl Source {
                     view: SourceView {
                         health,
                         detail,
+                        discovered: target.discovered().clone(),
                         ..view(status.url.clone(), status.meta.labels.clone())
                     },
                     blind: Vec::new(),

@@ -3,6 +3,7 @@
 //! What must stay true: looking around is brief (under a second), on loopback and local sockets
 //! only, and says what it did not get to see with the line that would fix it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,15 +11,18 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::collect::Source;
-use super::fleet::Ready;
+use super::fleet::{Group, Ready, Scope};
 use super::plan::Plan;
-use crate::api::Blind;
+use super::seek::Places;
+use crate::api::{Blind, DroppedTargets};
 use crate::clock::Clock;
 use crate::config::{self, Config, ScrapeConfig, Span, StaticConfig, Toggle};
 use crate::model::Selection;
 use crate::sources::host::memory_limit;
-use crate::sources::postgres::{Finding, Places, PostgresCollector, PostgresSettings, discover};
-use crate::sources::scrape::Health;
+use crate::sources::postgres::{
+    self as pg, Finding, PostgresCollector, PostgresSettings, discover,
+};
+use crate::sources::scrape::{Health, Place, Targets};
 use crate::sources::{Client, HostCollector, Job, Schedule, Target};
 use crate::store::Caps;
 
@@ -37,20 +41,41 @@ const EXPORTERS: [(&str, u16); 7] = [
 const PATIENCE: Duration = Duration::from_millis(800);
 
 /// What there is to watch.
+#[derive(Default)]
 pub(crate) struct Found {
     pub(crate) sources: Vec<Ready>,
     pub(crate) blind: Vec<Blind>,
+    /// Targets that rules dropped, by job.
+    pub(crate) dropped: BTreeMap<String, DroppedTargets>,
 }
 
-/// Sources of a plan: the configured ones, or those found when there is no config file.
-pub(crate) async fn sources(plan: &Plan, client: &Client, clock: &Clock) -> anyhow::Result<Found> {
-    let seed = seed(&plan.config);
-    // A config that names no target (receivers only, say) watches what is found.
-    let named = !plan.config.postgres.is_empty() || !plan.config.scrape_configs.is_empty();
-    let mut found = if named {
-        configured(&plan.config, seed)?
+/// False for a config that names no target (receivers only, say): then what is found is watched.
+pub(crate) fn is_named(config: &Config) -> bool {
+    !config.postgres.is_empty() || !config.scrape_configs.is_empty()
+}
+
+/// What ends when a config's sources are adopted: not what was found and is silent just now.
+pub(crate) fn scope(config: &Config) -> Scope<'static> {
+    if is_named(config) {
+        Scope::All
     } else {
-        around(&plan.config, client, clock, seed).await?
+        Scope::AllButFound
+    }
+}
+
+/// Sources of a plan: the configured ones with the targets found at `places`, or those found on
+/// this machine when none is named.
+pub(crate) async fn sources(
+    plan: &Plan,
+    client: &Client,
+    clock: &Clock,
+    places: &Places,
+) -> anyhow::Result<Found> {
+    let seed = seed(&plan.config);
+    let mut found = if is_named(&plan.config) {
+        configured(&plan.config, seed, places)?
+    } else {
+        around(&plan.config, client, clock).await
     };
     if plan.config.host.enabled != Toggle::Off {
         found.sources.insert(0, host(&plan.config, seed));
@@ -58,7 +83,45 @@ pub(crate) async fn sources(plan: &Plan, client: &Client, clock: &Clock) -> anyh
     Ok(found)
 }
 
+/// The targets of one job, written out and found; those that make none are logged.
+pub(crate) fn job(config: &Config, name: &str, places: Vec<Place>) -> Found {
+    let mut found = Found::default();
+    let entry = config.scrape_configs.iter().find(|c| c.job_name == name);
+    if let Some(entry) = entry {
+        let job = Job::new(entry, &config.global, &config.limits);
+        let made = job.targets(job.written().into_iter().chain(places));
+        found.add(name, made, seed(config));
+    }
+    found
+}
+
 impl Found {
+    fn add(&mut self, job: &str, made: Targets, seed: u64) {
+        for problem in &made.problems {
+            tracing::warn!(%problem, "a target that was found cannot be scraped");
+        }
+        if let Some(first) = made.problems.first() {
+            self.blind.push(Blind {
+                what: format!("{} targets of job {job}", made.problems.len()),
+                why: first.problem.clone(),
+                fix: String::new(),
+            });
+        }
+        if made.dropped_count > 0 {
+            self.dropped.insert(
+                job.to_owned(),
+                DroppedTargets {
+                    job: job.to_owned(),
+                    count: made.dropped_count,
+                    labels: made.dropped,
+                },
+            );
+        }
+        let targets = made.targets.into_iter();
+        self.sources
+            .extend(targets.map(|t| scrape(t, seed, Group::Job(job.to_owned()))));
+    }
+
     /// One line per thing watched or not seen, for the log.
     pub(crate) fn describe(&self) -> Vec<String> {
         let mut lines: Vec<String> = self
@@ -101,8 +164,8 @@ fn seed(config: &Config) -> u64 {
     .fingerprint()
 }
 
-fn configured(config: &Config, seed: u64) -> anyhow::Result<Found> {
-    let mut sources = Vec::new();
+fn configured(config: &Config, seed: u64, places: &Places) -> anyhow::Result<Found> {
+    let mut found = Found::default();
     for entry in &config.postgres {
         let interval = entry
             .scrape_interval
@@ -111,38 +174,34 @@ fn configured(config: &Config, seed: u64) -> anyhow::Result<Found> {
         let settings = PostgresSettings::from_config(entry, deadline)
             .map_err(|e| anyhow::anyhow!("[[postgres]]: {e}"))?;
         let described = format!("{entry:?}{}{deadline:?}", entry.url.expose());
-        sources.push(postgres(settings, interval, seed, described));
+        let group = Group::Named;
+        found
+            .sources
+            .push(postgres(settings, interval, seed, described, group));
     }
     for entry in &config.scrape_configs {
         let job = Job::new(entry, &config.global, &config.limits);
-        let made = job.targets(job.written());
-        if let Some(problem) = made.problems.into_iter().next() {
+        // What the config itself gets wrong is an error of the config.
+        if let Some(problem) = job.targets(job.written()).problems.into_iter().next() {
             return Err(problem.into());
         }
-        sources.extend(made.targets.into_iter().map(|t| scrape(t, seed)));
+        let looked_up = places.get(&entry.job_name).cloned().unwrap_or_default();
+        let made = job.targets(job.written().into_iter().chain(looked_up));
+        found.add(&entry.job_name, made, seed);
     }
-    Ok(Found {
-        sources,
-        blind: Vec::new(),
-    })
+    Ok(found)
 }
 
-async fn around(
-    config: &Config,
-    client: &Client,
-    clock: &Clock,
-    seed: u64,
-) -> anyhow::Result<Found> {
+/// What answers on this machine.
+pub(crate) async fn around(config: &Config, client: &Client, clock: &Clock) -> Found {
+    let seed = seed(config);
     let user = config::env::user(&config::env::process).unwrap_or_else(|| "root".to_owned());
-    let places = Places::default();
+    let places = pg::Places::default();
     let (findings, exporters) = tokio::join!(
         discover(&user, &places),
         exporters(config, client, clock, seed)
     );
-    let mut found = Found {
-        sources: Vec::new(),
-        blind: Vec::new(),
-    };
+    let mut found = Found::default();
     for finding in findings {
         match finding {
             Finding::Found {
@@ -165,7 +224,7 @@ async fn around(
                 let described = settings.instance();
                 found
                     .sources
-                    .push(postgres(*settings, interval, seed, described));
+                    .push(postgres(*settings, interval, seed, described, Group::Found));
             }
             Finding::Blind {
                 path,
@@ -188,14 +247,14 @@ async fn around(
                     .to_owned(),
         });
     }
-    for exporter in exporters? {
+    for exporter in exporters {
         match exporter {
             Probe::Answers(ready) => found.sources.push(*ready),
             Probe::Odd(blind) => found.blind.push(blind),
             Probe::Nobody => {}
         }
     }
-    Ok(found)
+    found
 }
 
 enum Probe {
@@ -204,12 +263,7 @@ enum Probe {
     Nobody,
 }
 
-async fn exporters(
-    config: &Config,
-    client: &Client,
-    clock: &Clock,
-    seed: u64,
-) -> anyhow::Result<Vec<Probe>> {
+async fn exporters(config: &Config, client: &Client, clock: &Clock, seed: u64) -> Vec<Probe> {
     let mut probes = Vec::new();
     for (name, port) in EXPORTERS {
         let entry = exporter(name, port);
@@ -218,7 +272,7 @@ async fn exporters(
             probes.push(probe(target, name, port, client, clock, seed));
         }
     }
-    Ok(join_all(probes).await)
+    join_all(probes).await
 }
 
 async fn probe(
@@ -237,7 +291,7 @@ async fn probe(
     .await;
     let status = target.status();
     match (looked, status.health) {
-        (Ok(_), Health::Up) => Probe::Answers(Box::new(scrape(target, seed))),
+        (Ok(_), Health::Up) => Probe::Answers(Box::new(scrape(target, seed, Group::Found))),
         (Ok(_), Health::Down | Health::Unknown) if status.error_reason == Some("refused") => {
             Probe::Nobody
         }
@@ -260,7 +314,7 @@ fn exporter(job: &str, port: u16) -> ScrapeConfig {
     ScrapeConfig {
         static_configs: vec![StaticConfig {
             targets: vec![format!("127.0.0.1:{port}")],
-            labels: std::collections::BTreeMap::new(),
+            labels: BTreeMap::new(),
             host: None,
             role: None,
         }],
@@ -281,26 +335,35 @@ fn host(config: &Config, seed: u64) -> Ready {
             "{:?}{:?}",
             config.host, config.global.scrape_interval
         )),
+        group: Group::Named,
     }
 }
 
-fn postgres(settings: PostgresSettings, interval: Span, seed: u64, described: String) -> Ready {
+fn postgres(
+    settings: PostgresSettings,
+    interval: Span,
+    seed: u64,
+    described: String,
+    group: Group,
+) -> Ready {
     let collector = PostgresCollector::new(settings);
     let phase = hash(&collector.target().0);
     Ready {
         source: Source::Postgres(Box::new(collector)),
         schedule: Schedule::new(phase ^ seed, interval.0),
         settings: hash(&format!("{described}{interval:?}")),
+        group,
     }
 }
 
-fn scrape(target: Target, seed: u64) -> Ready {
+fn scrape(target: Target, seed: u64, group: Group) -> Ready {
     let schedule = target.schedule(seed);
     let settings = target.settings();
     Ready {
         source: Source::Scrape(Box::new(target)),
         schedule,
         settings,
+        group,
     }
 }
 

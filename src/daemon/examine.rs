@@ -34,7 +34,8 @@ pub struct Examined {
 pub async fn examine(plan: Plan) -> anyhow::Result<Examined> {
     let clock = Clock::system();
     let client = Client::new(discover::memory(&plan.config)).map_err(anyhow::Error::msg)?;
-    let found = discover::sources(&plan, &client, &clock).await?;
+    // Only servers are examined, which no provider finds.
+    let found = discover::sources(&plan, &client, &clock, &super::seek::Places::new()).await?;
     let servers = found
         .sources
         .into_iter()

@@ -1,5 +1,6 @@
 //! One look at a system without a daemon: two samples, no history, no verdict on durations.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use super::fleet::Ready;
 use super::observed::Observed;
 use super::plan::Plan;
 use super::query::{engine_options, parse_options};
+use super::seek;
 use super::{discover, views};
 use crate::advice::{self, Advised};
 use crate::api::{Blind, MessageBooks, Snapshot};
@@ -35,7 +37,8 @@ pub async fn look_once(plan: Plan) -> anyhow::Result<Snapshot> {
     let clock = Clock::system();
     let started = clock.now();
     let client = Client::new(discover::memory(&plan.config)).map_err(anyhow::Error::msg)?;
-    let found = discover::sources(&plan, &client, &clock).await?;
+    let sought = seek::seek(&plan.config, &client, &BTreeSet::new()).await;
+    let found = discover::sources(&plan, &client, &clock, &sought.places(None)).await?;
     let (batches, _) = tokio::sync::mpsc::channel(1);
     let selection = Arc::new(plan.selection(1));
     let (_keep, selected) = tokio::sync::watch::channel(Arc::clone(&selection));
@@ -93,6 +96,7 @@ pub async fn look_once(plan: Plan) -> anyhow::Result<Snapshot> {
         brief: true,
         servers: shown.iter().filter_map(|s| s.server.clone()).collect(),
         sources: shown.into_iter().map(|s| s.view).collect(),
+        dropped: found.dropped.into_values().collect(),
         blind,
         groups: groups.iter().map(views::group).collect(),
         alerts,
@@ -122,6 +126,7 @@ async fn pass(
             source,
             schedule,
             settings,
+            group,
         } = ready;
         let stopwatch = feed.clock.stopwatch();
         let (source, batch) = source.collect(at, selection, feed).await;
@@ -136,6 +141,7 @@ async fn pass(
                 source,
                 schedule,
                 settings,
+                group,
             },
             last,
             batch,

@@ -25,6 +25,7 @@ mod publish;
 mod query;
 mod reload;
 mod run;
+mod seek;
 mod senders;
 mod shipped;
 mod troubles;
@@ -32,6 +33,7 @@ mod unwritten;
 mod views;
 mod warming;
 mod watch;
+mod writer;
 
 pub use examine::{Examined, examine};
 pub use look::look_once;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use crate::advice::Verdict;
 use crate::advice::outlook::Outlook;
-use crate::api::{Blind, MessageBooks, RunwayView, Snapshot, SourceHealth, StepView};
+use crate::api::{
+    Blind, DroppedTargets, MessageBooks, RunwayView, Snapshot, SourceHealth, StepView,
+};
 use crate::model::Timestamp;
 use crate::rules::AlertState;
 use crate::state::Book;
@@ -20,6 +22,10 @@ pub(crate) struct Publisher {
     pub(crate) views: Views,
     /// What discovery did not get to see.
     pub(crate) blind: Vec<Blind>,
+    /// What discovery cannot look up just now.
+    pub(crate) unsought: Vec<Blind>,
+    /// Targets that rules dropped, by job.
+    pub(crate) dropped: BTreeMap<String, DroppedTargets>,
     pub(crate) metrics: Arc<Metrics>,
 }
 
@@ -32,6 +38,7 @@ impl Publisher {
     ) -> anyhow::Result<Snapshot> {
         let shown = self.views.all();
         let mut blind = self.blind.clone();
+        blind.extend(self.unsought.iter().cloned());
         blind.extend(shown.iter().flat_map(|s| s.blind.iter().cloned()));
         blind.sort();
         blind.dedup();
@@ -53,6 +60,7 @@ impl Publisher {
             brief: false,
             servers: shown.iter().filter_map(|s| s.server.clone()).collect(),
             sources: shown.into_iter().map(|s| s.view).collect(),
+            dropped: self.dropped.values().cloned().collect(),
             blind,
             groups: pipeline.groups().iter().map(super::views::group).collect(),
             alerts: pipeline.alerts().cloned().collect(),
@@ -99,6 +107,20 @@ impl Publisher {
         metrics
             .blind
             .set_all(down.map(|v| ([v.name.as_str()], 1.0)));
+        let mut targets: BTreeMap<(&str, &str), f64> = BTreeMap::new();
+        for source in s.sources.iter().filter(|v| v.kind == "scrape") {
+            *targets
+                .entry((source.labels.get("job"), "active"))
+                .or_default() += 1.0;
+        }
+        for job in &s.dropped {
+            targets.insert((&job.job, "dropped"), job.count as f64);
+        }
+        metrics.scrape_targets.set_all(
+            targets
+                .into_iter()
+                .map(|((job, state), n)| ([job, state], n)),
+        );
         let steps = s.decisions.iter().flat_map(|d| {
             d.bottlenecks.iter().filter_map(move |b| match &b.verdict {
                 Verdict::Step(r) => Some(([d.system.as_str(), r.step.id.as_str()], 1.0)),

@@ -1,5 +1,6 @@
 //! Start, loop, reload, stop.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,21 +13,22 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::broken::Broken;
-use super::collect::{Feed, Views};
+use super::collect::{Arrival, Feed, Views};
 use super::discover::{self, Found};
-use super::fleet::Fleet;
+use super::fleet::{Fleet, Scope};
 use super::keeper::Keeper;
 use super::observed::Observed;
-use super::pipeline::{self, Pipeline, Rooms, warn_retired};
+use super::pipeline::{Pipeline, Rooms, warn_retired};
 use super::plan::Plan;
 use super::publish::Publisher;
 use super::query::engine_options;
+use super::seek::{News, Seekers, Sought, seek};
 use super::senders::Senders;
-use super::{listener, reload, troubles};
+use super::{listener, reload, troubles, writer};
 use crate::api::{self, Snapshot};
 use crate::clock::Clock;
 use crate::config;
-use crate::model::{Batch, Selection, TargetKey, Timestamp};
+use crate::model::{Selection, Timestamp};
 use crate::notify::{Frame, Outbox, RetryPolicy, Routing, Worker, desktop};
 use crate::promql::Engine;
 use crate::sources::Client;
@@ -110,6 +112,7 @@ struct Daemon {
     snapshots: watch::Sender<Arc<Snapshot>>,
     selection: watch::Sender<Arc<Selection>>,
     fleet: Fleet,
+    seekers: Seekers,
     writer: TaskTracker,
     keeping: TaskTracker,
     stop_keeping: CancellationToken,
@@ -149,13 +152,14 @@ impl Daemon {
         tracing::info!(version = env!("CARGO_PKG_VERSION"), state = %dir.display(), "starting");
 
         let client = Client::new(discover::memory(&plan.config)).map_err(anyhow::Error::msg)?;
-        let found = discover::sources(&plan, &client, &clock).await?;
+        let sought = seek(&plan.config, &client, &BTreeSet::new()).await;
+        let found = discover::sources(&plan, &client, &clock, &sought.places(None)).await?;
         let store = Arc::new(Store::bounded(discover::caps(&plan.config)));
         let engine = Arc::new(Engine::new(
             Arc::clone(&store) as _,
             engine_options(&plan.config.query, &clock),
         ));
-        let (batches, received) = mpsc::channel::<Batch>(BATCHES);
+        let (batches, received) = mpsc::channel::<Arrival>(BATCHES);
         let (selection, selected) = watch::channel(Arc::new(plan.selection(1)));
         store.select_only(Arc::clone(&selection.borrow()));
         let wake = Arc::new(Notify::new());
@@ -186,13 +190,15 @@ impl Daemon {
             started,
             views: views.clone(),
             blind: found.blind.clone(),
+            unsought: Vec::new(),
+            dropped: found.dropped.clone(),
             metrics: Arc::clone(&metrics),
         };
         let (snapshots, shown) =
             watch::channel(Arc::new(publisher.snapshot(&pipeline, started).await?));
 
         let writer = TaskTracker::new();
-        writer.spawn(write(
+        writer.spawn(writer::write(
             received,
             Arc::clone(&store),
             views.clone(),
@@ -219,7 +225,9 @@ impl Daemon {
         };
         describe(&found);
         let mut fleet = Fleet::new(feed, broken);
-        fleet.adopt(found.sources).await;
+        fleet.adopt(found.sources, Scope::All).await;
+        let mut seekers = Seekers::new(client.clone(), clock.clone(), Arc::clone(&metrics));
+        seekers.adopt(sought, &plan.config);
 
         let (fail, failed) = mpsc::channel(1);
         let senders = start_senders(&pipeline, &clock, &fail, &metrics).await?;
@@ -260,6 +268,7 @@ impl Daemon {
             snapshots,
             selection,
             fleet,
+            seekers,
             writer,
             keeping,
             stop_keeping,
@@ -292,6 +301,7 @@ impl Daemon {
                 // Until the first cycle is over a batch may be the one that is waited for.
                 () = self.wake.notified(), if !self.pipeline.ready() => {}
                 Some(error) = self.failed.recv() => return Err(error.into()),
+                news = self.seekers.next() => self.hear(news).await,
                 () = orders.reload.notified() => {
                     let reloaded = tokio::select! {
                         reloaded = self.reload() => reloaded,
@@ -340,12 +350,10 @@ impl Daemon {
 
     /// Starts sources anew whose loop broke.
     async fn restart_sources(&mut self) -> anyhow::Result<()> {
-        let found = discover::sources(&self.plan, &self.client, &self.clock).await?;
-        let gone = self.fleet.adopt(found.sources).await;
-        let now = self.clock.now();
-        for key in &gone {
-            self.pipeline.rooms.store.forget(key, now);
-        }
+        let places = self.seekers.places();
+        let found = discover::sources(&self.plan, &self.client, &self.clock, &places).await?;
+        let scope = discover::scope(&self.plan.config);
+        self.fleet.adopt(found.sources, scope).await;
         Ok(())
     }
 
@@ -358,7 +366,7 @@ impl Daemon {
         tell_systemd(&reloading.collect::<Vec<_>>());
         let prepared = self.prepare().await;
         match prepared {
-            Ok((plan, found, outbox)) => self.adopt(plan, found, outbox).await?,
+            Ok((plan, found, sought, outbox)) => self.adopt(plan, found, sought, outbox).await?,
             Err(error) => {
                 self.metrics.config_last_reload_successful.set(0.0);
                 tracing::error!("the configuration was not reloaded, the old one stays: {error:#}");
@@ -368,14 +376,44 @@ impl Daemon {
         Ok(())
     }
 
-    async fn prepare(&self) -> anyhow::Result<(Plan, Found, Outbox)> {
+    async fn prepare(&self) -> anyhow::Result<(Plan, Found, Sought, Outbox)> {
         let plan = reload::load(&self.plan).map_err(anyhow::Error::msg)?;
-        let found = discover::sources(&plan, &self.client, &self.clock).await?;
+        let sought = seek(&plan.config, &self.client, &self.seekers.known()).await;
+        let places = sought.places(Some(&self.seekers));
+        let found = discover::sources(&plan, &self.client, &self.clock, &places).await?;
         let outbox = outbox(&plan).await?;
-        Ok((plan, found, outbox))
+        Ok((plan, found, sought, outbox))
     }
 
-    async fn adopt(&mut self, plan: Plan, found: Found, outbox: Outbox) -> anyhow::Result<()> {
+    /// Takes over what discovery found: the targets of one job, or something new on this machine.
+    async fn hear(&mut self, news: News) {
+        match news {
+            News::Looked(id, refresh) => {
+                if let Some(job) = self.seekers.take(id, refresh) {
+                    let found = discover::job(&self.plan.config, &job, self.seekers.of_job(&job));
+                    self.publisher.dropped.remove(&job);
+                    self.publisher.dropped.extend(found.dropped);
+                    self.fleet.adopt(found.sources, Scope::Job(&job)).await;
+                }
+                self.publisher.unsought = self.seekers.blind();
+            }
+            News::Around(found) => {
+                if discover::is_named(&self.plan.config) {
+                    return;
+                }
+                self.publisher.blind = found.blind;
+                self.fleet.adopt(found.sources, Scope::Nothing).await;
+            }
+        }
+    }
+
+    async fn adopt(
+        &mut self,
+        plan: Plan,
+        found: Found,
+        sought: Sought,
+        outbox: Outbox,
+    ) -> anyhow::Result<()> {
         let generation = self.selection.borrow().generation + 1;
         let selection = Arc::new(plan.selection(generation));
         self.pipeline
@@ -384,11 +422,12 @@ impl Daemon {
             .select_only(Arc::clone(&selection));
         self.selection.send_replace(Arc::clone(&selection));
         self.publisher.blind = found.blind.clone();
-        let gone: Vec<TargetKey> = self.fleet.adopt(found.sources).await;
+        self.publisher.dropped = found.dropped;
+        let scope = discover::scope(&plan.config);
+        self.fleet.adopt(found.sources, scope).await;
+        self.seekers.adopt(sought, &plan.config);
+        self.publisher.unsought = self.seekers.blind();
         let now = self.clock.now();
-        for key in &gone {
-            self.pipeline.rooms.store.forget(key, now);
-        }
         self.pipeline.adopt(&plan, outbox, &selection).await?;
         self.senders.stop(DRAIN).await;
         self.senders =
@@ -408,6 +447,7 @@ impl Daemon {
         tracing::info!("stopping");
         let Daemon {
             mut fleet,
+            mut seekers,
             writer,
             keeping,
             stop_keeping,
@@ -417,6 +457,7 @@ impl Daemon {
             pipeline,
             ..
         } = self;
+        seekers.stop().await;
         within(SOURCES_END, "sources", fleet.stop()).await;
         // The sources' ends of the channel close with it, so that the writer ends when it is done.
         drop(fleet);
@@ -444,45 +485,6 @@ impl Daemon {
 async fn within(limit: Duration, part: &str, end: impl Future<Output = ()>) {
     if tokio::time::timeout(limit, end).await.is_err() {
         tracing::warn!(part, "did not stop in time and is cut off");
-    }
-}
-
-/// The only writer of the store.
-async fn write(
-    mut batches: mpsc::Receiver<Batch>,
-    store: Arc<Store>,
-    views: Views,
-    broken: Broken,
-    metrics: Arc<Metrics>,
-    wake: Arc<Notify>,
-) {
-    let mut warned = false;
-    while let Some(batch) = batches.recv().await {
-        // What is left of a batch that broke the store is its samples before that.
-        let Some(done) = broken.guard("store", || store.append(&batch)) else {
-            continue;
-        };
-        views.stored(&batch.target, batch.at);
-        pipeline::count(&metrics, done);
-        // Counting those who wait takes a look at each.
-        let refused = if done.capped > 0 || warned {
-            store.refused()
-        } else {
-            0
-        };
-        if refused > 0 && !warned {
-            tracing::warn!(
-                target = %batch.target.0,
-                series = store.series(),
-                bytes = store.bytes(),
-                "the store is full and new series are refused; raise limits.memory or select less"
-            );
-        }
-        warned = refused > 0;
-        metrics.store_series.set(store.series() as f64);
-        metrics.store_series_refused.set(refused as f64);
-        metrics.store_bytes.set(store.bytes() as f64);
-        wake.notify_one();
     }
 }
 

@@ -5,9 +5,10 @@
 //! ends none; everything read from outside has a bound, and each bound that bites is counted or
 //! named; nobody here keeps time, spawns or knows the store.
 //!
-//! [`schedule`] says when, [`scrape`] reads expositions over HTTP, [`host`] reads this machine,
+//! [`schedule`] says when, [`discovery`] where, [`scrape`] reads expositions over HTTP, [`host`] reads this machine,
 //! [`postgres`] asks servers as a guest.
 
+pub mod discovery;
 pub mod host;
 pub mod postgres;
 pub mod schedule;

@@ -228,6 +228,16 @@ pub struct Metrics {
     pub config_last_reload_success_timestamp_seconds: Gauge,
     /// Passes over sources by kind and outcome: ok, partial, failed.
     pub source_passes_total: Counters<2>,
+    /// Looks of discovery, by kind and outcome.
+    pub discovery_refreshes_total: Counters<2>,
+    /// Failed scrapes by reason.
+    pub scrape_failures_total: Counters<1>,
+    /// Bad exposition lines by reason.
+    pub scrape_bad_lines_total: Counters<1>,
+    /// Samples left out by reason.
+    pub scrape_samples_dropped_total: Counters<1>,
+    /// Targets by job: scraped and dropped by a rule.
+    pub scrape_targets: Gauges<2>,
     /// Slots of sources that passed while the pass before still ran.
     pub source_slots_missed_total: Counters<1>,
     /// Series in memory.
@@ -306,6 +316,31 @@ impl Metrics {
             config_last_reload_success_timestamp_seconds: r.gauge(
                 "loadline_config_last_reload_success_timestamp_seconds",
                 "Unix time of the last good read of the config.",
+            ),
+            discovery_refreshes_total: r.counters(
+                "loadline_discovery_refreshes_total",
+                &["kind", "outcome"],
+                "Looks for targets in files, at HTTP endpoints and in DNS.",
+            ),
+            scrape_failures_total: r.counters(
+                "loadline_scrape_failures_total",
+                &["reason"],
+                "Failed scrapes.",
+            ),
+            scrape_bad_lines_total: r.counters(
+                "loadline_scrape_bad_lines_total",
+                &["reason"],
+                "Exposition lines that were left out.",
+            ),
+            scrape_samples_dropped_total: r.counters(
+                "loadline_scrape_samples_dropped_total",
+                &["reason"],
+                "Scraped samples that were left out.",
+            ),
+            scrape_targets: r.gauges(
+                "loadline_scrape_targets",
+                &["job", "state"],
+                "Targets that are scraped, or dropped by a relabelling rule.",
             ),
             source_passes_total: r.counters(
                 "loadline_source_passes_total",

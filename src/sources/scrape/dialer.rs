@@ -60,6 +60,7 @@ struct Pem {
 }
 
 impl Dialer {
+    /// A dialer with these settings.
     pub(crate) fn new(options: HttpOptions) -> Self {
         Self {
             options,

@@ -51,7 +51,9 @@ pub enum Failure {
     #[error("the target answered with an HTML page, not with metrics: check metrics_path")]
     Html,
     /// A format that is not read.
-    #[error("the target sent the content type {0}, which is not read; text or OpenMetrics is")]
+    #[error(
+        "the target sent the content type {0}, which is not read; text, OpenMetrics and protobuf are"
+    )]
     ContentType(String),
     /// A compression that was not asked for.
     #[error("the target sent the content encoding {0}, which is not read; gzip is")]
@@ -65,6 +67,9 @@ pub enum Failure {
     /// The connection ended inside the body.
     #[error("the body was cut off: {0}")]
     HalfBody(String),
+    /// A protobuf body that does not follow the format.
+    #[error("the protobuf body is damaged: {0}")]
+    Protobuf(String),
     /// An OpenMetrics body without its end mark.
     #[error("the OpenMetrics body does not end with # EOF: it was cut off or is not OpenMetrics")]
     NoEof,
@@ -113,6 +118,7 @@ impl Failure {
             Failure::Gzip(_) => "gzip",
             Failure::BodySize(_) => "body_size",
             Failure::HalfBody(_) => "half_body",
+            Failure::Protobuf(_) => "protobuf",
             Failure::NoEof => "no_eof",
             Failure::BadLines { .. } => "bad_lines",
             Failure::SampleLimit(_) => "sample_limit",

@@ -121,6 +121,10 @@ fn accepted(protocols: &[ScrapeProtocol]) -> String {
     let mut out = String::new();
     for protocol in protocols {
         let name = match protocol {
+            ScrapeProtocol::PrometheusProto => {
+                "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
+                 encoding=delimited"
+            }
             ScrapeProtocol::OpenMetricsText1_0_0 => {
                 "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8"
             }
@@ -152,7 +156,10 @@ async fn read(
     };
     let content_type = header(CONTENT_TYPE);
     let encoding = header(CONTENT_ENCODING);
-    pass.set_format(format_of(&content_type, request.fallback)?);
+    match body_of(&content_type, request.fallback)? {
+        Body::Lines(format) => pass.set_format(format),
+        Body::Protobuf => pass.set_protobuf(),
+    }
     let mut bounded = Bounded {
         pass,
         left: body_limit,
@@ -186,20 +193,36 @@ async fn read(
     Ok(())
 }
 
-fn format_of(content_type: &str, fallback: Option<ScrapeProtocol>) -> Result<Format, Failure> {
-    match content_type.split(';').next().unwrap_or_default().trim() {
-        "application/openmetrics-text" => Ok(Format::OpenMetrics),
-        "text/plain" => Ok(Format::Text),
+/// How a body is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Body {
+    Lines(Format),
+    Protobuf,
+}
+
+fn body_of(content_type: &str, fallback: Option<ScrapeProtocol>) -> Result<Body, Failure> {
+    let mut parts = content_type.split(';').map(str::trim);
+    match parts.next().unwrap_or_default() {
+        "application/openmetrics-text" => Ok(Body::Lines(Format::OpenMetrics)),
+        "text/plain" => Ok(Body::Lines(Format::Text)),
         "text/html" | "application/xhtml+xml" => Err(Failure::Html),
-        "application/vnd.google.protobuf" | "application/json" => {
-            Err(Failure::ContentType(shortened(content_type)))
+        "application/vnd.google.protobuf" => {
+            // The header was put into small letters.
+            let is = |want: &str| parts.clone().any(|p| p.replace('"', "") == want);
+            if is("proto=io.prometheus.client.metricfamily") && is("encoding=delimited") {
+                Ok(Body::Protobuf)
+            } else {
+                Err(Failure::ContentType(shortened(content_type)))
+            }
         }
+        "application/json" => Err(Failure::ContentType(shortened(content_type))),
         _ => Ok(match fallback {
+            Some(ScrapeProtocol::PrometheusProto) => Body::Protobuf,
             Some(ScrapeProtocol::OpenMetricsText1_0_0 | ScrapeProtocol::OpenMetricsText0_0_1) => {
-                Format::OpenMetrics
+                Body::Lines(Format::OpenMetrics)
             }
             Some(ScrapeProtocol::PrometheusText1_0_0 | ScrapeProtocol::PrometheusText0_0_4)
-            | None => Format::Text,
+            | None => Body::Lines(Format::Text),
         }),
     }
 }

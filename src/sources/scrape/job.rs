@@ -25,7 +25,7 @@ const MOST_DROPPED: usize = 1_000;
 
 /// An address that was written or found, with the labels it came with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct Place {
     /// `host:port`
     pub address: String,
     /// Labels of its group, `__meta_*` included.
@@ -108,7 +108,7 @@ impl Job {
     }
 
     /// Targets that the config writes out.
-    pub fn written(&self) -> Vec<Found> {
+    pub fn written(&self) -> Vec<Place> {
         let mut out = Vec::new();
         for group in &self.config.static_configs {
             let mut labels = group.labels.clone();
@@ -117,7 +117,7 @@ impl Job {
                     labels.insert(name.to_owned(), value.clone());
                 }
             }
-            out.extend(group.targets.iter().map(|address| Found {
+            out.extend(group.targets.iter().map(|address| Place {
                 address: address.clone(),
                 labels: labels.clone(),
             }));
@@ -126,7 +126,7 @@ impl Job {
     }
 
     /// Makes targets of what was found.
-    pub fn targets(&self, found: impl IntoIterator<Item = Found>) -> Targets {
+    pub fn targets(&self, found: impl IntoIterator<Item = Place>) -> Targets {
         let mut out = Targets::default();
         let mut seen = BTreeSet::new();
         for place in found {
@@ -161,7 +161,7 @@ impl Job {
     }
 
     /// A found target's labels before relabelling.
-    fn labels(&self, found: &Found) -> LabelsBuilder {
+    fn labels(&self, found: &Place) -> LabelsBuilder {
         let c = &self.config;
         let mut labels = LabelsBuilder::default();
         for (name, value) in &found.labels {
@@ -259,6 +259,7 @@ impl Job {
                 track_timestamps: c.track_timestamps_staleness,
                 relabel: Arc::clone(&self.metric_relabel),
                 renames,
+                classic_too: c.always_scrape_classic_histograms,
             },
             settings: self.settings,
         }))

@@ -12,23 +12,25 @@
 mod dialer;
 mod failure;
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 pub mod http;
 mod job;
 mod lines;
 mod names;
 mod number;
 mod pass;
+mod proto;
 mod reader;
 pub(crate) mod relabel;
 pub mod survey;
 pub mod target;
 pub mod text;
 
+pub(crate) use dialer::Dialer;
 pub use failure::Failure;
 pub use http::Client;
-pub use job::{Found, Job, Targets};
+pub use job::{Job, Place, Targets};
 pub use pass::ExporterIdentity;
 pub use reader::{ReadBody, Reader};
-pub use target::{Health, Target, TargetError, TargetMeta, TargetStatus};
+pub use target::{Health, Losses, Target, TargetError, TargetMeta, TargetStatus};
 pub use text::{BadLine, Format};

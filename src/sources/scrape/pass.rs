@@ -3,14 +3,17 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+pub use identity::ExporterIdentity;
+
 use super::failure::Failure;
 use super::lines::{Line, Lines};
 use super::names::{is_reserved, is_watched};
+use super::proto::Decoder;
 use super::relabel::relabel;
 use super::text::{self, BadLine, Bounds, Family, Format, Meta, RawSeries};
 use crate::config::{OnParseError, RelabelConfig};
 use crate::model::labels::NAME;
-use crate::model::{Labels, Ref, Selection, Timestamp};
+use crate::model::{Histogram, Labels, Ref, Selection, Timestamp};
 use crate::sources::series::{Fate, Seen, SeriesCache, Slot};
 
 /// Timestamps further ahead than this are refused.
@@ -37,23 +40,10 @@ pub(crate) struct Terms {
     pub(crate) track_timestamps: bool,
     /// Rules over the labels of each series.
     pub(crate) relabel: Arc<[RelabelConfig]>,
+    /// Of a histogram with native and classic buckets both are kept.
+    pub(crate) classic_too: bool,
     /// A rule changes names, so that every line must be read.
     pub(crate) renames: bool,
-}
-
-/// What a target tells about the machine and the server it reports on.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ExporterIdentity {
-    /// `node_boot_time_seconds`.
-    pub boot_time: Option<f64>,
-    /// Label `nodename` of `node_uname_info`.
-    pub nodename: Option<String>,
-    /// `pg_postmaster_start_time_seconds`, one for each server reported on.
-    pub pg_start_times: Vec<f64>,
-    /// `pg_settings_port`, one for each server reported on.
-    pub pg_ports: Vec<u16>,
-    /// Labels `server` of these, as `host:port`.
-    pub pg_servers: BTreeSet<String>,
 }
 
 /// What a pass counted.
@@ -91,6 +81,7 @@ impl Counts {
 pub(crate) struct Reading {
     pub(crate) new: Vec<(Ref, Labels)>,
     pub(crate) samples: Vec<(Ref, Timestamp, f64)>,
+    pub(crate) histograms: Vec<(Ref, Timestamp, Arc<Histogram>)>,
     /// Set on validating passes.
     pub(crate) names: Option<BTreeSet<Box<str>>>,
     /// Set on validating passes.
@@ -108,6 +99,11 @@ pub(crate) struct Pass<'a> {
     validate: bool,
     format: Format,
     lines: Lines,
+    /// Set for a protobuf body.
+    decoder: Option<Decoder>,
+    /// Name and key of the point that is read, kept for their room.
+    point_name: String,
+    point_key: Vec<u8>,
     begun: bool,
     eof: bool,
     /// Lines that nobody wants may be passed by.
@@ -149,6 +145,9 @@ impl<'a> Pass<'a> {
             validate,
             format: Format::Text,
             lines: Lines::default(),
+            decoder: None,
+            point_name: String::new(),
+            point_key: Vec::new(),
             begun: false,
             eof: false,
             brisk: false,
@@ -172,9 +171,19 @@ impl<'a> Pass<'a> {
         self.format = format;
     }
 
+    /// Has the body read as protobuf, before the first chunk.
+    pub(crate) fn set_protobuf(&mut self) {
+        self.decoder = Some(Decoder::default());
+    }
+
     /// Reads the next part of the body.
     pub(crate) fn feed(&mut self, chunk: &[u8]) -> Result<(), Failure> {
         self.counts.bytes += chunk.len() as u64;
+        if let Some(mut decoder) = self.decoder.take() {
+            let result = decoder.feed(chunk, |head, metric| self.metric(head, metric));
+            self.decoder = Some(decoder);
+            return result;
+        }
         let mut lines = std::mem::take(&mut self.lines);
         let result = lines.feed(chunk, |line| self.line(line));
         self.lines = lines;
@@ -183,6 +192,9 @@ impl<'a> Pass<'a> {
 
     /// Reads the last line and judges the whole.
     pub(crate) fn finish(&mut self) -> Result<(), Failure> {
+        if let Some(decoder) = &self.decoder {
+            decoder.finish()?;
+        }
         let mut lines = std::mem::take(&mut self.lines);
         lines.finish(|line| self.line(line))?;
         if self.format == Format::OpenMetrics && !self.eof {
@@ -529,33 +541,6 @@ impl<'a> Pass<'a> {
         }
     }
 
-    fn watch(&mut self, key: &[u8], value: f64) {
-        let Some(identity) = &mut self.reading.identity else {
-            return;
-        };
-        let Ok(raw) = text::series(key, self.format, &self.terms.bounds) else {
-            return;
-        };
-        let label = |name: &str| {
-            let found = raw.labels.iter().find(|(n, _)| n == name);
-            found.map(|(_, v)| v.to_string()).filter(|v| !v.is_empty())
-        };
-        match raw.name.as_ref() {
-            "node_boot_time_seconds" => identity.boot_time = Some(value),
-            "node_uname_info" => identity.nodename = label("nodename"),
-            "pg_postmaster_start_time_seconds" if identity.pg_start_times.len() < MAX_NAMES => {
-                identity.pg_start_times.push(value);
-                identity.pg_servers.extend(label("server"));
-            }
-            "pg_settings_port" if identity.pg_ports.len() < MAX_NAMES => {
-                // Out of range saturates, and no server listens on 0 or beyond.
-                identity.pg_ports.push(value as u16);
-                identity.pg_servers.extend(label("server"));
-            }
-            _ => {}
-        }
-    }
-
     fn bad(&mut self, line: &[u8], reason: BadLine) -> Result<(), Failure> {
         self.counts.bad[reason as usize] += 1;
         self.counts.lost_samples |= reason != BadLine::Metadata && !line.is_empty();
@@ -583,6 +568,9 @@ impl<'a> Pass<'a> {
         }
     }
 }
+
+mod identity;
+mod points;
 
 #[cfg(test)]
 mod tests;

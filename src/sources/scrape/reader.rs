@@ -52,6 +52,7 @@ impl Reader {
                 track_timestamps: false,
                 relabel: Arc::from([]),
                 renames: false,
+                classic_too: false,
             },
             cache: SeriesCache::default(),
         }
@@ -85,6 +86,7 @@ impl Reader {
         if batch.ok {
             batch.new = reading.new;
             batch.samples = reading.samples;
+            batch.histograms = reading.histograms;
         }
         batch.gone = self.cache.end(match (batch.ok, batch.partial) {
             (false, _) => End::Failed,

@@ -85,6 +85,17 @@ pub struct TargetStatus {
     pub scrapes: u64,
 }
 
+/// What one scrape lost, by reason.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// Why it failed as a whole.
+    pub failure: Option<&'static str>,
+    /// Bad lines.
+    pub bad_lines: BTreeMap<&'static str, u64>,
+    /// Samples left out.
+    pub dropped: BTreeMap<&'static str, u64>,
+}
+
 /// A target that the config describes wrongly.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("scrape_configs: job {job:?}: {problem}")]
@@ -130,6 +141,7 @@ struct Last {
     duplicates: u64,
     future: u64,
     relabelled: u64,
+    losses: Losses,
     failures: BTreeMap<&'static str, u64>,
 }
 
@@ -256,6 +268,11 @@ impl Target {
         batch
     }
 
+    /// What the last scrape lost.
+    pub fn losses(&self) -> &Losses {
+        &self.status.losses
+    }
+
     /// How it is doing.
     pub fn status(&self) -> TargetStatus {
         let last = &self.status;
@@ -311,6 +328,7 @@ impl Target {
             added = reading.new.len();
             batch.new = reading.new;
             batch.samples = reading.samples;
+            batch.histograms = reading.histograms;
             if let (Some(names), Some(identity)) = (reading.names, reading.identity) {
                 self.names = names;
                 self.identity = identity;
@@ -376,6 +394,20 @@ impl Last {
         batch: &Batch,
         counts: &Counts,
     ) {
+        let some = |counts: &[(&'static str, u64)]| {
+            let counts = counts.iter().copied();
+            counts.filter(|(_, n)| *n > 0).collect()
+        };
+        self.losses = Losses {
+            failure: failure.as_ref().map(Failure::reason),
+            bad_lines: some(&BadLine::ALL.map(|b| (b.reason(), counts.bad[b as usize]))),
+            dropped: some(&[
+                ("reserved", counts.reserved),
+                ("duplicate", counts.duplicates),
+                ("future", counts.future),
+                ("relabelled", counts.relabelled),
+            ]),
+        };
         self.scrapes += 1;
         self.at = Some(at);
         self.duration = Some(took);

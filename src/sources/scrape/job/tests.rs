@@ -5,8 +5,8 @@ fn job(text: &str) -> Job {
     Job::new(&config, &Global::default(), &Limits::default())
 }
 
-fn found(address: &str, labels: &[(&str, &str)]) -> Found {
-    Found {
+fn found(address: &str, labels: &[(&str, &str)]) -> Place {
+    Place {
         address: address.to_owned(),
         labels: labels
             .iter()

@@ -22,6 +22,7 @@ fn terms() -> Terms {
         track_timestamps: false,
         relabel: Arc::from([]),
         renames: false,
+        classic_too: false,
     }
 }
 
