@@ -16,6 +16,9 @@ mod config;
 /// The binary answers signals, odd targets and slow clients.
 mod daemon;
 
+/// States of systems get the step that the documents name.
+mod decisions;
+
 /// Forecasts of real series are as good as the method promises.
 mod forecast;
 

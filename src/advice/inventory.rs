@@ -228,6 +228,11 @@ fn detected(d: &Detect, s: &Situation<'_>, ask: &Ask<'_>) -> StepState {
     if holds(d.absent.as_ref()) {
         return told(Detection::Absent, words::SEEN_ABSENT);
     }
+    if let Some(g) = &d.guard
+        && s.guard(g.get_ref(), "", Truth::Unknown) == Truth::True
+    {
+        return told(Detection::Present, words::DECLARED);
+    }
     match d.kind {
         DetectKind::Auto => told(Detection::NotObserved, ""),
         DetectKind::Partial | DetectKind::Declared => told(Detection::Unknown, ""),

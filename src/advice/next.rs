@@ -249,7 +249,7 @@ fn answer(playbook: &Playbook, advised: &Advised, b: &Bottleneck) -> Answer {
             donts: r.donts.clone(),
             citations: r.citations.clone(),
             dissent: playbook
-                .conflicts_of(&r.step.id)
+                .dissent(&r.step.id, &b.sign.sign)
                 .map(|c| Dissent {
                     id: c.id.get_ref().clone(),
                     text: playbook.cited(&words::dissent(c)),

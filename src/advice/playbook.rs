@@ -197,7 +197,13 @@ impl Playbook {
             .find(|l| l.signs.iter().any(|s| s.get_ref() == sign))
     }
 
-    /// Disagreements that the advice to take `step` should name.
+    /// Disagreements that the advice to take `step` because of `sign` should name.
+    pub fn dissent(&self, step: &str, sign: &str) -> impl Iterator<Item = &Conflict> {
+        self.conflicts_of(step)
+            .filter(move |c| !c.except.iter().any(|s| s.get_ref() == sign))
+    }
+
+    /// Disagreements about `step`.
     pub fn conflicts_of(&self, step: &str) -> impl Iterator<Item = &Conflict> {
         self.conflicts
             .values()

@@ -257,7 +257,7 @@ impl<'a> Walk<'a> {
             citations: book.citations(&step.cite),
             donts: self.donts(step),
             dissent: book
-                .conflicts_of(id)
+                .dissent(id, self.sign.id.get_ref())
                 .map(|c| book.cited(&words::dissent(c)))
                 .collect(),
         }))
@@ -334,11 +334,10 @@ impl<'a> Walk<'a> {
         while let Some(at) = open.pop() {
             for first in self.required_by(at) {
                 // What is in place needs nothing before it any more.
-                let in_place = self
-                    .s
-                    .playbook
-                    .step(first)
-                    .is_some_and(|s| self.state(s) == Detection::Present);
+                let in_place =
+                    self.s.playbook.step(first).is_some_and(|s| {
+                        self.state(s) == Detection::Present || self.done_lately(s)
+                    });
                 if !in_place && all.insert(first) {
                     open.push(first);
                 }

@@ -86,7 +86,10 @@ impl<'a> Walk<'a> {
                     |x| x.id.get_ref().as_str(),
                 );
                 if !tried {
-                    trail.skipped = true;
+                    let in_place = steps
+                        .first()
+                        .is_some_and(|x| self.state(x) == Detection::Present);
+                    trail.skipped |= !in_place;
                     let guard = guard.map(Guard::to_string).unwrap_or_default();
                     let (outcome, why) = match truth {
                         Truth::False | Truth::True => {
@@ -101,7 +104,9 @@ impl<'a> Walk<'a> {
                     {
                         trail.ask(self.unknown_of(g.get_ref(), before));
                     }
-                    before = Truth::False;
+                    if !in_place {
+                        before = Truth::False;
+                    }
                     continue;
                 }
                 if let Some(to) = self.followed(c) {
@@ -145,7 +150,9 @@ impl<'a> Walk<'a> {
             Some(Each::UsualOfNextRung) => {
                 let next = self.s.stage.and_then(|s| book.rungs().get(s.low + 1));
                 let usual = |s: &&Step| next.is_some_and(|r| s.rungs.usual == r.id);
-                book.steps().filter(usual).collect()
+                let mut steps: Vec<&Step> = book.steps().filter(usual).collect();
+                steps.sort_by_key(|s| (s.no.is_empty(), &s.no));
+                steps
             }
             Some(Each::MissingPrerequisite) => {
                 let violated = self.s.inventory.violated(book);
@@ -168,13 +175,7 @@ impl<'a> Walk<'a> {
             again: c.again,
             guarded: c.guard.is_some(),
         };
-        let done = step.detect.kind == DetectKind::Symptom
-            && self
-                .s
-                .facts
-                .done(id)
-                .is_some_and(|day| day <= self.now && self.now.since(day) < DONE_FOR);
-        if done && pick.state != Detection::Present {
+        if self.done_lately(step) && pick.state != Detection::Present {
             let title = self.named(step);
             trail.note(met.row, id, Outcome::DoneLately, words::passed_over(&title));
             trail.passed_over.push(title);
@@ -219,6 +220,16 @@ impl<'a> Walk<'a> {
                 }
             }
         }
+    }
+
+    /// Whether people said that they did a symptom step not long ago.
+    pub(crate) fn done_lately(&self, step: &Step) -> bool {
+        step.detect.kind == DetectKind::Symptom
+            && self
+                .s
+                .facts
+                .done(step.id.get_ref())
+                .is_some_and(|day| day <= self.now && self.now.since(day) < DONE_FOR)
     }
 
     /// Why a principle forbids to name `step` for this sign, with the questions that would tell.
@@ -274,6 +285,11 @@ impl<'a> Walk<'a> {
             return self.s.inventory.state(id);
         }
         let state = self.s.inventory.state_for(id, self.sign.tier);
+        if let Some(g) = &step.detect.guard
+            && self.truth(g.get_ref(), Truth::Unknown) == Truth::True
+        {
+            return Detection::Present;
+        }
         let guard = self.tier_detect(step).and_then(|t| t.guard.as_ref());
         match guard.map(|g| self.truth(g.get_ref(), Truth::Unknown)) {
             Some(Truth::True) => Detection::Present,

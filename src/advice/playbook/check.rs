@@ -316,6 +316,7 @@ impl Checker<'_> {
         }
         for r in &f.conflict {
             self.refs("conflict", &r.id, "step", &r.steps);
+            self.refs("conflict", &r.id, "sign", &r.except);
             let at = format!("conflict {:?}", r.id.get_ref());
             self.cites(&at, &r.cite);
             self.cites_in(&at, &r.id, &r.dissent);
@@ -390,6 +391,7 @@ impl Checker<'_> {
     fn detect(&mut self, at: &str, d: &Detect) {
         self.query(at, d.present.as_ref());
         self.query(at, d.absent.as_ref());
+        self.guard(at, d.guard.as_ref());
         for sign in &d.signs {
             self.reference(at, "sign", Some(sign));
         }

@@ -382,6 +382,8 @@ pub struct Detect {
     pub present: Option<Text>,
     /// PromQL: returns something when it is known not to be.
     pub absent: Option<Text>,
+    /// In place where it holds; where it does not, it says nothing.
+    pub guard: Option<Spanned<Guard>>,
     /// Signs of a symptom step.
     #[serde(default)]
     pub signs: Vec<Text>,
@@ -501,6 +503,9 @@ pub struct Conflict {
     /// Steps whose advice names the dissent.
     #[serde(default)]
     pub steps: Vec<Text>,
+    /// Signs whose advice it does not concern.
+    #[serde(default)]
+    pub except: Vec<Text>,
     /// The dissent, a sentence.
     pub dissent: String,
     /// What is done here.
