@@ -1,18 +1,22 @@
 //! What a forecast costs, over every task of the backtest data.
 //!
 //! `cargo bench --bench forecast` prints the mean and the 99th percentile of a forecast with one
-//! limit and with all limits of a task.
+//! limit and with all limits of a task, then the scores beside those of what people use today, each
+//! on the tasks that it can answer.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its numbers")]
 
+#[path = "../tests/forecast/others.rs"]
+mod others;
 #[path = "../tests/forecast/tasks.rs"]
-#[expect(dead_code, reason = "scores are printed by the example")]
 mod tasks;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use loadline::advice::forecast::{forecast, seed};
 use loadline::clock::Clock;
+use others::Other;
 use tasks::Track;
 
 fn main() -> Result<(), String> {
@@ -46,6 +50,38 @@ fn main() -> Result<(), String> {
                 track.name()
             );
         }
+    }
+    compare(&dir)
+}
+
+/// Scores of the product and of each rule of thumb, on the tasks that the latter can answer.
+fn compare(dir: &Path) -> Result<(), String> {
+    let track = Track::Daily;
+    let mut ours = BTreeMap::new();
+    for group in tasks::tasks(dir, track)? {
+        let series = tasks::series(dir, track, &group[0].id)?;
+        let history = tasks::history(track, &series, group[0].cut);
+        let answers = tasks::answer(track, &group, history);
+        for (task, answer) in group.into_iter().zip(answers) {
+            ours.insert(
+                (task.id.clone(), task.cut, task.rise.clone()),
+                (task, answer),
+            );
+        }
+    }
+    let all: Vec<_> = ours.values().cloned().collect();
+    println!("daily, all tasks: {}", tasks::score(track, &all, None));
+    for other in Other::ALL {
+        let theirs = others::answered(dir, other)?;
+        let same: Vec<_> = theirs
+            .iter()
+            .filter_map(|(t, _)| ours.get(&(t.id.clone(), t.cut, t.rise.clone())).cloned())
+            .collect();
+        println!("{}: {}", other.name(), tasks::score(track, &theirs, None));
+        println!(
+            "  ours on these tasks: {}",
+            tasks::score(track, &same, None)
+        );
     }
     Ok(())
 }
