@@ -9,14 +9,15 @@ use serde::{Deserialize, Serialize};
 
 use super::pipeline::Rooms;
 use super::unwritten::unless_full;
-use crate::advice::Playbook;
+use crate::advice::{Playbook, Runway};
 use crate::advice::forecast::Kind;
 use crate::advice::limits::{self, Limit, Measured};
 use crate::advice::outlook::{self, Ahead, Outlook, Past, Seen, Standing, Urgency, Within, words};
 use crate::api::RunwayView;
 use crate::config::Config;
 use crate::history::reduce::{Completed, DAYS, Day, HOURS, Hour, HourValue, Reduced};
-use crate::model::{Labels, Timestamp};
+use crate::model::labels::NAME;
+use crate::model::{Labels, Sample, Timestamp};
 use crate::state::{CapacityRow, DayRow, HourRow, State};
 
 /// How often limits are measured.
@@ -69,6 +70,21 @@ impl Signal {
             limit_was: None,
             seen: Timestamp(i64::MIN),
         }
+    }
+
+    /// How urgent it is to say something: a page needs the far end inside the lead time, and a
+    /// series whose forecasts were far off is a plan at most.
+    fn told(&self, lead_days: f64) -> Urgency {
+        let urgency = match &self.outlook {
+            Outlook::Ahead(ahead) if ahead.surely_within(lead_days) => self.urgency(),
+            Outlook::Over { .. } => return Urgency::Now,
+            Outlook::Ahead(_)
+            | Outlook::NoLimit
+            | Outlook::NotEnough { .. }
+            | Outlook::UnitsChanged { .. } => self.urgency().min(Urgency::Act),
+        };
+        let doubtful = self.remembered.past.is_some_and(|p| p.off > words::DOUBTFUL);
+        if doubtful { urgency.min(Urgency::Plan) } else { urgency }
     }
 
     /// How urgent it is.
@@ -189,6 +205,24 @@ impl Capacity {
         &self.views
     }
 
+    /// The forecasts that the advisor ranks signs by.
+    pub(crate) fn runways(&self) -> Vec<Runway> {
+        self.views
+            .iter()
+            .filter_map(|v| {
+                let (p10, p50, p90) = days(&v.outlook)?;
+                Some(Runway {
+                    limit: v.limit.clone(),
+                    sign: Some(v.sign.clone()),
+                    labels: v.labels.clone(),
+                    p10,
+                    p50,
+                    p90,
+                })
+            })
+            .collect()
+    }
+
     /// Measures what is due, and keeps what that completed.
     pub(crate) async fn tick(
         &mut self,
@@ -219,6 +253,9 @@ impl Capacity {
         .context("the forecasts broke")?;
         self.signals = signals;
         self.views = views(&self.signals, playbook, now);
+        for (labels, v) in series(&self.views) {
+            rooms.store.record(&labels, Sample { t: now, v });
+        }
         for warning in warnings {
             if self.warned.len() < 1000 && self.warned.insert(warning.clone()) {
                 tracing::warn!(warning, "a limit cannot be followed");
@@ -293,6 +330,41 @@ fn views(signals: &BTreeMap<Key, Signal>, playbook: &Playbook, now: Timestamp) -
         .collect()
 }
 
+/// Days to the near end, the middle and the far end; 0 when the limit is passed, nothing when there
+/// is no forecast.
+fn days(outlook: &Outlook) -> Option<(Option<f64>, Option<f64>, Option<f64>)> {
+    match outlook {
+        Outlook::Ahead(a) => Some((a.p10, a.p50, a.p90)),
+        Outlook::Over { .. } => Some((Some(0.0), Some(0.0), Some(0.0))),
+        Outlook::NoLimit | Outlook::NotEnough { .. } | Outlook::UnitsChanged { .. } => None,
+    }
+}
+
+/// What rules may ask of the runways: how urgent each is (0 to 3) and the seconds that are left.
+/// The label `limit` is the sign that owns the limit, `what` the limit's id. A limit that is passed
+/// is told by its own sign and not urgent here.
+fn series(views: &[RunwayView]) -> Vec<(Labels, f64)> {
+    let mut out = Vec::new();
+    for v in views {
+        let labels = v.labels.with("limit", &v.sign).with("what", &v.limit);
+        let urgency = match (&v.outlook, v.urgency) {
+            (Outlook::Over { .. }, _) | (_, Urgency::Ok) => 0.0,
+            (_, Urgency::Plan) => 1.0,
+            (_, Urgency::Act) => 2.0,
+            (_, Urgency::Now) => 3.0,
+        };
+        out.push((labels.with(NAME, "loadline_runway_urgency"), urgency));
+        let (p10, p50, p90) = days(&v.outlook).unwrap_or_default();
+        for (quantile, days) in [("0.1", p10), ("0.5", p50), ("0.9", p90)] {
+            if let Some(days) = days {
+                let named = labels.with(NAME, "loadline_runway_seconds");
+                out.push((named.with("quantile", quantile), days * 86_400.0));
+            }
+        }
+    }
+    out
+}
+
 fn view(
     limit: &Limit,
     labels: &Labels,
@@ -302,6 +374,7 @@ fn view(
     now: Timestamp,
 ) -> RunwayView {
     let past = signal.remembered.past;
+    let lead_days = limit.lead_time(playbook).as_secs_f64() / 86_400.0;
     RunwayView {
         limit: limit.id.get_ref().clone(),
         title: limit.title.clone(),
@@ -314,8 +387,8 @@ fn view(
         limit_was: signal.limit_was,
         outlook: signal.outlook.clone(),
         sentence: words::sentence(&signal.outlook, &limit.unit),
-        urgency: signal.urgency(),
-        lead_days: limit.lead_time(playbook).as_secs_f64() / 86_400.0,
+        urgency: signal.told(lead_days),
+        lead_days,
         past,
         record: past.as_ref().map(words::record).unwrap_or_default(),
         before_next,
