@@ -121,7 +121,7 @@ fn every_alert_is_complete() {
             "{at}: blindness"
         );
     }
-    assert_eq!(signs.len(), 70, "{signs:?}");
+    assert_eq!(signs.len(), 71, "{signs:?}");
 }
 
 #[test]

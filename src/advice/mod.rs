@@ -68,6 +68,8 @@ pub struct Inputs<'a> {
     pub facts: &'a BTreeMap<String, FactValue>,
     /// `[advice]`.
     pub advice: &'a Advice,
+    /// When limits are reached, where that is forecast.
+    pub runways: &'a [Runway],
 }
 
 /// The advice for one system with what it was made from.
@@ -123,7 +125,7 @@ fn advise_system(
             measured: &Measured::Only(measured),
             facts: &facts,
             stage: stage.as_ref(),
-            runways: &[],
+            runways: inputs.runways,
             inventory: &nothing,
         },
         given: &BTreeMap::new(),

@@ -126,6 +126,7 @@ fn decide(querier: &Script, alerts: &[Alert], declared: &str) -> Advised {
             alerts,
             facts: &facts(declared),
             advice: &Advice::default(),
+            runways: &[],
         },
         NOW,
     );
@@ -653,6 +654,7 @@ fn advice_is_given_per_system_with_its_matchers() {
             querier: &script,
             alerts: &[on("stage", "db9:5432"), on("prod", "db1:5432")],
             facts: &BTreeMap::new(),
+            runways: &[],
             advice: &Advice {
                 system_labels: vec!["env".to_owned()],
                 ..Advice::default()

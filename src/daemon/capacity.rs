@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::pipeline::Rooms;
 use super::unwritten::unless_full;
-use crate::advice::{Playbook, Runway};
 use crate::advice::forecast::Kind;
 use crate::advice::limits::{self, Limit, Measured};
 use crate::advice::outlook::{self, Ahead, Outlook, Past, Seen, Standing, Urgency, Within, words};
+use crate::advice::{Playbook, Runway};
 use crate::api::RunwayView;
 use crate::config::Config;
 use crate::history::reduce::{Completed, DAYS, Day, HOURS, Hour, HourValue, Reduced};
@@ -83,8 +83,15 @@ impl Signal {
             | Outlook::NotEnough { .. }
             | Outlook::UnitsChanged { .. } => self.urgency().min(Urgency::Act),
         };
-        let doubtful = self.remembered.past.is_some_and(|p| p.off > words::DOUBTFUL);
-        if doubtful { urgency.min(Urgency::Plan) } else { urgency }
+        let doubtful = self
+            .remembered
+            .past
+            .is_some_and(|p| p.off > words::DOUBTFUL);
+        if doubtful {
+            urgency.min(Urgency::Plan)
+        } else {
+            urgency
+        }
     }
 
     /// How urgent it is.

@@ -227,6 +227,7 @@ fn judge(
         alerts: &alerts,
         facts: &config.facts,
         advice: &config.advice,
+        runways: &[],
     };
     let advised = advice::advise(&inputs, at);
     (groups, advised)

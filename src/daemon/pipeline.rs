@@ -437,6 +437,7 @@ impl Pipeline {
     async fn advise(&mut self, now: Timestamp) -> anyhow::Result<()> {
         let (playbook, querier) = (Arc::clone(&self.playbook), Arc::clone(&self.rooms.querier));
         let config = Arc::clone(&self.config);
+        let runways = self.capacity.runways();
         let alerts: Vec<Alert> = self
             .groups
             .iter()
@@ -451,6 +452,7 @@ impl Pipeline {
                 alerts: &alerts,
                 facts: &config.facts,
                 advice: &config.advice,
+                runways: &runways,
             };
             broken.guard("advice", || advice::advise(&inputs, now))
         })
