@@ -24,4 +24,4 @@ pub use problem::{Position, Problem, Problems};
 pub use querier::{Answer, MatrixSeries, Querier, QueryError, Session, Value, VectorSample};
 pub use sample::{STALE_NAN_BITS, Sample, Timestamp, is_stale_nan, stale_nan};
 pub use selection::Selection;
-pub use series::{Series, SeriesSource};
+pub use series::{Grouped, Series, SeriesSource, Shown};

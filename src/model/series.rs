@@ -13,6 +13,30 @@ pub struct Series {
     pub samples: Vec<Sample>,
 }
 
+/// What series to show, and how they are grouped.
+pub struct Grouped<'a> {
+    /// What they satisfy.
+    pub matchers: &'a [Matcher],
+    /// Samples after this time.
+    pub from: Timestamp,
+    /// Samples up to this time.
+    pub to: Timestamp,
+    /// True for the label names that tell groups.
+    pub counts: &'a dyn Fn(&str) -> bool,
+    /// Label names that none of them may have.
+    pub lacking: &'a [&'a str],
+}
+
+/// One series, as long as it is shown.
+pub struct Shown<'a> {
+    /// Its group; groups are numbered from 0 in the order of their first series.
+    pub group: usize,
+    /// The labels that all series of its group have.
+    pub labels: &'a dyn Fn() -> Labels,
+    /// Its samples, oldest first, stale markers included; at least one.
+    pub samples: &'a mut Vec<Sample>,
+}
+
 /// Anything that can hand out series: the store, a test script's data, a replay.
 pub trait SeriesSource: Send + Sync {
     /// Series that satisfy all matchers, with their samples at `from < t <= to`, sorted by
@@ -33,6 +57,22 @@ pub trait SeriesSource: Send + Sync {
         let end = found.iter().position(|s| !go_on(s.samples.len()));
         found.truncate(end.unwrap_or(found.len()));
         found
+    }
+
+    /// Shows what [`select_while`](Self::select_while) copies, in the same order, one series at a
+    /// time and without labels: series that are equal in the labels whose names `counts` takes
+    /// have the same group. `go_on` is asked as there; `take` as long as it says yes.
+    ///
+    /// False, before anything is asked or shown, when the source cannot, when a series has native
+    /// histograms, or when a series has a label of `lacking`.
+    fn each_grouped(
+        &self,
+        what: &Grouped<'_>,
+        go_on: &mut dyn FnMut(usize) -> bool,
+        take: &mut dyn FnMut(Shown<'_>) -> bool,
+    ) -> bool {
+        let _ = (what, go_on, take);
+        false
     }
 
     /// Native histograms under the same rules as [`select`](Self::select); a series may have

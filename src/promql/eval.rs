@@ -1,7 +1,7 @@
 //! Walks a tree at one time.
 //!
 //! What must stay true: samples are read from the source once per selector and query, before
-//! anything is computed; what is looked at and what is kept is paid for from the budget; a
+//! anything is computed of them but what is computed while reading (`grouped`); what is looked at and what is kept is paid for from the budget; a
 //! subquery evaluates its inner expression at most once per step.
 
 use std::borrow::Cow;
@@ -20,6 +20,7 @@ mod binary;
 pub(crate) mod budget;
 mod call;
 pub(crate) mod group;
+mod grouped;
 mod hints;
 mod histogram_call;
 pub(crate) mod histogram_total;
@@ -53,6 +54,8 @@ pub(crate) struct Evaluation<'q> {
     options: &'q EngineOptions,
     times: Times,
     loaded: Vec<Arc<Vec<Loaded>>>,
+    /// Aggregations that were computed while reading, by the number of their selector.
+    grouped: BTreeMap<usize, Vector>,
     results: Vec<RefCell<Steps>>,
     pub(crate) notes: Notes<'q>,
     pub(crate) budget: Budget,
@@ -91,6 +94,7 @@ impl<'q> Evaluation<'q> {
             options,
             times,
             loaded: Vec::new(),
+            grouped: BTreeMap::new(),
             results: Vec::new(),
             notes: Notes::new(text),
             budget: Budget::new(options),

@@ -3,7 +3,7 @@
 //! What must stay true: each label pair is held once, together with the series that have it; a
 //! pair without series is let go; a number that was let go may be given again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,7 +75,7 @@ impl Index {
 
     /// The labels of a series of this index.
     pub(crate) fn labels(&self, stored: &Stored) -> Labels {
-        labels(&self.pairs, stored)
+        labels(&self.pairs, &stored.pairs)
     }
 
     /// The series with these labels.
@@ -119,6 +119,16 @@ impl Index {
         names.into_iter().map(str::to_owned).collect()
     }
 
+    /// True when the series has a label of this name.
+    pub(crate) fn has(&self, stored: &Stored, name: &str) -> bool {
+        !self.value(stored, name).is_empty()
+    }
+
+    /// True when a series with a label of this name is kept.
+    pub(crate) fn has_label(&self, name: &str) -> bool {
+        self.names.contains_key(name)
+    }
+
     /// True when a series of this metric name is kept.
     pub(crate) fn has_metric(&self, name: &str) -> bool {
         self.pair(NAME, name).is_some()
@@ -131,7 +141,7 @@ impl Index {
     ) -> BTreeMap<SeriesId, Labels> {
         let mut gone = BTreeMap::new();
         let pairs = &self.pairs;
-        let labels_of = |stored: &Stored| labels(pairs, stored);
+        let labels_of = |stored: &Stored| labels(pairs, &stored.pairs);
         for (i, place) in self.series.iter_mut().enumerate() {
             let Some(stored) = place else { continue };
             if !keep(&labels_of, stored) {
@@ -305,8 +315,48 @@ impl Index {
     }
 }
 
-fn labels(pairs: &[Option<Pair>], stored: &Stored) -> Labels {
-    Labels::from_sorted(stored.pairs.iter().map(|n| match &pairs[*n as usize] {
+/// Numbers groups of series from 0 on, by the label pairs whose names count.
+pub(crate) struct Groups<'a> {
+    counts: &'a dyn Fn(&str) -> bool,
+    known: HashMap<Box<[u32]>, usize>,
+    /// The pairs that count of the series looked at last.
+    counted: Vec<u32>,
+}
+
+impl<'a> Groups<'a> {
+    pub(crate) fn new(counts: &'a dyn Fn(&str) -> bool) -> Self {
+        Groups {
+            counts,
+            known: HashMap::new(),
+            counted: Vec::new(),
+        }
+    }
+
+    /// The group of a series of `index`.
+    pub(crate) fn number(&mut self, index: &Index, stored: &Stored) -> usize {
+        let counts = |n: &&u32| {
+            let pair = index.pairs[**n as usize].as_ref();
+            pair.is_some_and(|p| (self.counts)(&p.name))
+        };
+        self.counted.clear();
+        self.counted
+            .extend(stored.pairs.iter().filter(counts).copied());
+        if let Some(number) = self.known.get(&*self.counted) {
+            return *number;
+        }
+        let number = self.known.len();
+        self.known.insert(Box::from(&*self.counted), number);
+        number
+    }
+
+    /// The labels that count of the series whose number was asked for last.
+    pub(crate) fn labels(&self, index: &Index) -> Labels {
+        labels(&index.pairs, &self.counted)
+    }
+}
+
+fn labels(pairs: &[Option<Pair>], numbers: &[u32]) -> Labels {
+    Labels::from_sorted(numbers.iter().map(|n| match &pairs[*n as usize] {
         Some(p) => (Arc::clone(&p.name), Arc::clone(&p.value)),
         None => (Arc::from(""), Arc::from("")),
     }))

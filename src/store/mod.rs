@@ -22,10 +22,10 @@ use std::time::Duration;
 
 use crate::model::selection::Selection;
 use crate::model::{
-    Batch, Histogram, HistogramSeries, Labels, Matcher, Sample, Series, SeriesSource, TargetKey,
-    Timestamp, stale_nan,
+    Batch, Grouped, Histogram, HistogramSeries, Labels, Matcher, Sample, Series, SeriesSource,
+    Shown, TargetKey, Timestamp, stale_nan,
 };
-use index::{Index, SeriesId};
+use index::{Groups, Index, SeriesId};
 pub use limits::Caps;
 use series::{Append, Stored};
 use slots::{Slot, Slots, Why};
@@ -412,6 +412,50 @@ impl SeriesSource for Store {
             });
         }
         read
+    }
+
+    fn each_grouped(
+        &self,
+        what: &Grouped<'_>,
+        go_on: &mut dyn FnMut(usize) -> bool,
+        take: &mut dyn FnMut(Shown<'_>) -> bool,
+    ) -> bool {
+        let inner = self.read();
+        let index = &inner.index;
+        let histograms = index.select(what.matchers, Stored::has_histograms);
+        let lacks = |name: &&str| {
+            // Hardly any store has such a label.
+            let has = |s: &&Stored| index.has(s, name);
+            !index.has_label(name) || !index.select(what.matchers, |_| true).iter().any(has)
+        };
+        if !histograms.is_empty() || !what.lacking.iter().all(lacks) {
+            return false;
+        }
+        let asked = RefCell::new(go_on);
+        let found = index.select(what.matchers, |s| {
+            (asked.borrow_mut())(0) && s.has_floats_after(what.from)
+        });
+        let go_on = asked.into_inner();
+        let mut groups = Groups::new(what.counts);
+        let mut samples = Vec::new();
+        for stored in found {
+            stored.copy_between(what.from, what.to, &mut samples);
+            if samples.is_empty() {
+                continue;
+            }
+            if !go_on(samples.len()) {
+                break;
+            }
+            let shown = Shown {
+                group: groups.number(index, stored),
+                labels: &|| groups.labels(index),
+                samples: &mut samples,
+            };
+            if !take(shown) {
+                break;
+            }
+        }
+        true
     }
 
     fn select_histograms(

@@ -201,13 +201,20 @@ impl Stored {
 
     /// Floats at `from < t <= to`.
     pub(crate) fn between(&self, from: Timestamp, to: Timestamp) -> Vec<Sample> {
+        let mut out = Vec::new();
+        self.copy_between(from, to, &mut out);
+        out
+    }
+
+    /// Puts the floats at `from < t <= to` into `out`, instead of what is there.
+    pub(crate) fn copy_between(&self, from: Timestamp, to: Timestamp, out: &mut Vec<Sample>) {
+        out.clear();
         if !self.has_floats_after(from) {
-            return Vec::new();
+            return;
         }
-        let mut out = Vec::with_capacity(self.floats.len());
+        out.reserve(self.floats.len());
         let after = self.floats.iter().skip_while(|s| s.t <= from);
         out.extend(after.take_while(|s| s.t <= to));
-        out
     }
 
     /// Histograms at `from < t <= to`.

@@ -17,6 +17,9 @@ use super::{Eval, Evaluation, not_a};
 
 impl Evaluation<'_> {
     pub(super) fn aggregate(&self, a: &Aggregate, span: Span, t: i64) -> Eval<Vector> {
+        if let Some(vector) = self.grouped(a) {
+            return Ok(vector);
+        }
         match a.op {
             AggregateOp::CountValues => self.count_values(a, t),
             AggregateOp::Topk | AggregateOp::Bottomk | AggregateOp::Limitk => {
@@ -292,7 +295,7 @@ impl Evaluation<'_> {
     }
 }
 
-fn key(a: &Aggregate) -> Key<'_> {
+pub(super) fn key(a: &Aggregate) -> Key<'_> {
     if a.without {
         Key::Without(&a.labels)
     } else {
@@ -312,20 +315,20 @@ fn in_ratio(ratio: f64, hash: u64) -> bool {
 }
 
 /// How an aggregation takes native histograms.
-enum Histograms {
+pub(super) enum Histograms {
     Counted,
     Ignored,
 }
 
 /// What an aggregation remembers of one group.
-trait State {
+pub(super) trait State {
     const HISTOGRAMS: Histograms;
     fn add(&mut self, v: f64);
     fn value(self) -> f64;
 }
 
 /// A sum or a mean of floats.
-trait Total: Default {
+pub(super) trait Total: Default {
     fn add(&mut self, v: f64);
     fn value(self) -> f64;
 }
@@ -361,7 +364,7 @@ struct GroupTotal<T> {
 }
 
 #[derive(Default)]
-struct Count(f64);
+pub(super) struct Count(f64);
 
 impl State for Count {
     const HISTOGRAMS: Histograms = Histograms::Counted;
@@ -376,7 +379,7 @@ impl State for Count {
 }
 
 #[derive(Default)]
-struct Group;
+pub(super) struct Group;
 
 impl State for Group {
     const HISTOGRAMS: Histograms = Histograms::Counted;
@@ -388,7 +391,7 @@ impl State for Group {
     }
 }
 
-struct Extreme<const MAX: bool>(f64);
+pub(super) struct Extreme<const MAX: bool>(f64);
 
 impl<const MAX: bool> Default for Extreme<MAX> {
     fn default() -> Self {
@@ -412,7 +415,7 @@ impl<const MAX: bool> State for Extreme<MAX> {
 }
 
 #[derive(Default)]
-struct Spread<const ROOT: bool> {
+pub(super) struct Spread<const ROOT: bool> {
     count: f64,
     mean: f64,
     squares: f64,

@@ -20,7 +20,8 @@ pub(crate) enum Key<'a> {
 }
 
 impl Key<'_> {
-    fn counts(self, name: &str) -> bool {
+    /// True for the label names that count.
+    pub(crate) fn counts(self, name: &str) -> bool {
         match self {
             Key::Only(names) => names.iter().any(|n| n == name),
             Key::Without(names) => name != NAME && !names.iter().any(|n| n == name),

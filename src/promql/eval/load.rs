@@ -49,6 +49,12 @@ impl Evaluation<'_> {
         end: i64,
         resets: bool,
     ) -> Eval<()> {
+        if let ExprKind::Aggregate(a) = &expr.kind
+            && start == end
+            && self.load_grouped(source, a, start)?
+        {
+            return Ok(());
+        }
         let (mut start, mut end) = (start, end);
         let shift = if let ExprKind::Subquery(s) = &expr.kind {
             Some(&s.shift)
@@ -211,7 +217,7 @@ impl Evaluation<'_> {
     }
 
     /// Says when what is read from `from` on is not kept, or not as far back.
-    fn note_read(&self, source: &dyn SeriesSource, matchers: &[Matcher], from: i64) {
+    pub(super) fn note_read(&self, source: &dyn SeriesSource, matchers: &[Matcher], from: i64) {
         if !self.options.warn_unkept {
             return;
         }
@@ -233,7 +239,7 @@ impl Evaluation<'_> {
 }
 
 /// What matching one series costs, in samples looked at.
-fn cost(matchers: &[Matcher]) -> usize {
+pub(super) fn cost(matchers: &[Matcher]) -> usize {
     let of = |m: &Matcher| match m.op {
         MatchOp::Equal | MatchOp::NotEqual => 0,
         // Repetitions make long automata of short patterns.

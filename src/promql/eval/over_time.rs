@@ -55,7 +55,8 @@ impl Evaluation<'_> {
         self.unique(out)
     }
 
-    fn reduce(
+    /// The value of one window; nothing when it has none.
+    pub(super) fn reduce(
         &self,
         kind: Over,
         window: &Window<'_>,
