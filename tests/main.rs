@@ -64,6 +64,9 @@ mod samples;
 /// Targets come and go, and hostile ones are refused.
 mod scrape;
 
+/// Another parser of the query language reads what ours reads.
+mod second_opinion;
+
 /// The unit file is accepted by systemd and tightly sandboxed.
 mod service;
 

@@ -275,6 +275,120 @@ fn a_check_counts_rules_and_names_what_is_wrong() {
     assert_eq!(loadline(&["check", "rules"]).0, Some(0));
 }
 
+#[test]
+fn lints_end_as_promtools_do() {
+    let twice = "tests/rules/cases/duplicate-labels.rules.yml";
+    let good = "tests/rules/promtool/rules.yml";
+    let bad = "tests/rules/promtool/bad-rules-syntax.yml";
+    for (arguments, want) in [
+        (vec![twice], 0),
+        (vec!["--lint-fatal", twice], 3),
+        (vec!["--lint-fatal", good], 0),
+        (vec!["--lint-fatal", twice, good], 3),
+        (vec!["--lint-fatal", twice, bad], 1),
+        (vec!["--lint-fatal", bad, twice], 1),
+        (vec!["--lint=none", "--lint-fatal", twice], 0),
+        (vec!["--lint=all", "--lint-fatal", twice], 3),
+        (
+            vec!["--lint=none,duplicate-rules", "--lint-fatal", twice],
+            3,
+        ),
+        (vec!["--lint=nonsense", "--lint-fatal", twice], 0),
+        (
+            vec!["--lint=too-long-scrape-interval", "--lint-fatal", twice],
+            0,
+        ),
+    ] {
+        let arguments = [vec!["check", "rules"], arguments].concat();
+        let (ours, text) = loadline(&arguments);
+        assert_eq!(ours, Some(want), "{arguments:?}: {text}");
+        let theirs = run("promtool", &arguments).status.code();
+        assert_eq!(theirs, Some(want), "promtool {arguments:?}");
+        assert_eq!(text.contains("nonsense"), arguments[2].contains("nonsense"));
+    }
+}
+
+#[test]
+fn a_rule_twice_in_a_file_is_found_across_groups() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("r.yml");
+    let rule = "rules: [{record: a, expr: up, labels: {x: y}}]";
+    let text =
+        format!("groups:\n- {{name: g, {rule}}}\n- {{name: h, {rule}}}\n- {{name: i, {rule}}}\n");
+    std::fs::write(&file, text).unwrap();
+    let arguments = ["check", "rules", "--lint-fatal", file.to_str().unwrap()];
+    let (code, text) = loadline(&arguments);
+    assert_eq!(code, Some(3), "{text}");
+    assert_eq!(text.matches("duplicate rule").count(), 1, "{text}");
+    assert!(
+        text.contains("r.yml:3:21: group \"h\", rule \"a\": duplicate rule"),
+        "{text}"
+    );
+    assert_eq!(run("promtool", &arguments).status.code(), Some(3));
+}
+
+#[test]
+fn keys_of_other_programs_are_refused_with_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("r.yml");
+    let path = file.to_str().unwrap();
+    let of_group = [
+        ("partial_response_strategy: abort", "Thanos"),
+        ("source_tenants: [a]", "Mimir"),
+        ("evaluation_delay: 1m", "query_offset"),
+        ("type: prometheus", "vmalert"),
+        ("concurrency: 2", "vmalert"),
+        ("eval_offset: 1m", "vmalert"),
+        ("eval_delay: 1m", "query_offset"),
+        ("params: {nocache: ['1']}", "vmalert"),
+        ("remote_write: []", "Loki"),
+    ];
+    let of_rule = [
+        ("debug: true", "loadline explain RULE"),
+        ("update_entries_limit: 9", "vmalert"),
+    ];
+    let of_file = [
+        ("apiVersion: monitoring.coreos.com/v1", "spec"),
+        ("namespace: n", "mimirtool"),
+    ];
+    let rule = "{record: a, expr: up}";
+    let texts = of_group
+        .map(|(key, want)| {
+            (
+                format!("groups: [{{name: g, {key}, rules: [{rule}]}}]"),
+                key,
+                want,
+            )
+        })
+        .into_iter()
+        .chain(of_rule.map(|(key, want)| {
+            let rule = format!("{{record: a, expr: up, {key}}}");
+            (format!("groups: [{{name: g, rules: [{rule}]}}]"), key, want)
+        }))
+        .chain(of_file.map(|(key, want)| {
+            (
+                format!("{key}\ngroups: [{{name: g, rules: [{rule}]}}]"),
+                key,
+                want,
+            )
+        }));
+    for (text, key, want) in texts {
+        std::fs::write(&file, text).unwrap();
+        let (code, said) = loadline(&["check", "rules", path]);
+        assert_eq!(code, Some(1), "{key}: {said}");
+        assert_eq!(verdict("promtool", &["check", "rules", path]).0, "fail");
+        let key = key.split(':').next().unwrap();
+        assert!(
+            said.contains(&format!("{key} is a key of ")) && said.contains(want),
+            "{said}"
+        );
+        assert!(said.contains("Prometheus refuses; "), "{said}");
+        let (code, said) = loadline(&["check", "rules", "--ignore-unknown-fields", path]);
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains("SUCCESS: 1 rules found"), "{said}");
+    }
+}
+
 /// The code blocks of one language in a page.
 fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
     let open = format!("```{language}\n");

@@ -155,15 +155,7 @@ pub(crate) enum CheckCommand {
         files: Vec<PathBuf>,
     },
     /// Check rule files; without a file, the shipped ones
-    Rules {
-        /// Parts of PromQL to accept that are off by default, with commas between them, such as
-        /// promql-experimental-functions
-        #[arg(long, value_name = "FEATURE", value_delimiter = ',')]
-        enable_feature: Vec<Feature>,
-        /// Rule files in Prometheus's format
-        #[arg(value_name = "FILE")]
-        files: Vec<PathBuf>,
-    },
+    Rules(RuleCheckArgs),
     /// Check playbook files on top of the shipped ones
     Playbook {
         /// Playbook files
@@ -179,6 +171,27 @@ pub(crate) enum CheckCommand {
         #[arg(required = true, value_name = "FILE|URL|-")]
         places: Vec<String>,
     },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RuleCheckArgs {
+    /// Parts of PromQL to accept that are off by default, with commas between them, such as
+    /// promql-experimental-functions
+    #[arg(long, value_name = "FEATURE", value_delimiter = ',')]
+    pub(crate) enable_feature: Vec<Feature>,
+    /// What to look for beside errors, with commas between: all, duplicate-rules, none, and
+    /// too-long-scrape-interval, which concerns no rule
+    #[arg(long, value_name = "LINT", default_value = "duplicate-rules")]
+    pub(crate) lint: String,
+    /// End with 3 when that is found
+    #[arg(long)]
+    pub(crate) lint_fatal: bool,
+    /// Take keys that Prometheus does not know
+    #[arg(long)]
+    pub(crate) ignore_unknown_fields: bool,
+    /// Rule files in Prometheus's format
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use super::args::CheckCommand;
+use super::args::{CheckCommand, RuleCheckArgs};
 use super::{Exit, complain, print};
 use crate::advice::coverage;
-use crate::config::Feature;
 use crate::daemon::{self, Plan};
 use crate::model::Problems;
+use crate::rules::UnknownKeys;
 
 /// Checks files without starting anything.
 pub(crate) fn check(command: &CheckCommand) -> anyhow::Result<Exit> {
@@ -21,15 +21,13 @@ pub(crate) fn check(command: &CheckCommand) -> anyhow::Result<Exit> {
                 exit = exit.worse(config(Some(file)));
             }
         }
-        CheckCommand::Rules {
-            enable_feature,
-            files,
-        } => {
-            if files.is_empty() {
-                exit = rules(None, enable_feature);
+        CheckCommand::Rules(args) => {
+            let lint = Lint::read(&args.lint);
+            if args.files.is_empty() {
+                exit = rules(None, args, lint);
             }
-            for file in files {
-                exit = exit.worse(rules(Some(file), enable_feature));
+            for file in &args.files {
+                exit = exit.worse(rules(Some(file), args, lint));
             }
         }
         CheckCommand::Playbook { files, coverage } => {
@@ -61,23 +59,64 @@ fn config(file: Option<&Path>) -> Exit {
     said(outcome)
 }
 
+/// What is looked for beside errors.
+#[derive(Debug, Clone, Copy)]
+struct Lint {
+    duplicates: bool,
+}
+
+impl Lint {
+    /// Reads the names as promtool does: an unknown one is told and has no effect.
+    fn read(names: &str) -> Self {
+        let mut lint = Lint { duplicates: false };
+        for name in names.split(',') {
+            match name {
+                "all" | "duplicate-rules" => lint.duplicates = true,
+                "none" | "too-long-scrape-interval" => {}
+                _ => complain(&format!(
+                    "warning: --lint {name:?} is unknown; accepted: all, duplicate-rules, none, \
+                     too-long-scrape-interval\n"
+                )),
+            }
+        }
+        lint
+    }
+}
+
 /// Says of one rule file what promtool says.
-fn rules(file: Option<&Path>, features: &[Feature]) -> Exit {
+fn rules(file: Option<&Path>, args: &RuleCheckArgs, lint: Lint) -> Exit {
     let name = file.map_or_else(
         || "the shipped rules".to_owned(),
         |f| f.display().to_string(),
     );
     print(&format!("Checking {name}\n"));
-    let exit = match daemon::check_rules(file, features) {
-        Ok(checked) => {
+    let unknown_keys = if args.ignore_unknown_fields {
+        UnknownKeys::Ignore
+    } else {
+        UnknownKeys::Refuse
+    };
+    let exit = match daemon::check_rules(file, &args.enable_feature, unknown_keys) {
+        Ok(mut checked) => {
+            if !lint.duplicates {
+                checked.duplicates.clear();
+            }
             for warning in checked.warnings {
                 complain(&format!("  WARNING: {warning}\n"));
             }
-            print(&format!("  SUCCESS: {} rules found\n", checked.rules));
-            for sentence in checked.covered {
-                print(&format!("  NOTE: {sentence}\n"));
+            let is_fatal = args.lint_fatal && !checked.duplicates.is_empty();
+            let head = if is_fatal { "FAILED" } else { "WARNING" };
+            for duplicate in checked.duplicates {
+                complain(&format!("  {head}: {duplicate}\n"));
             }
-            Exit::Ok
+            if is_fatal {
+                Exit::Findings
+            } else {
+                print(&format!("  SUCCESS: {} rules found\n", checked.rules));
+                for sentence in checked.covered {
+                    print(&format!("  NOTE: {sentence}\n"));
+                }
+                Exit::Ok
+            }
         }
         Err(Problems(problems)) => {
             complain("  FAILED:\n");

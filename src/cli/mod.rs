@@ -2,7 +2,8 @@
 //!
 //! What must stay true: what was typed (`args`) and what is done are apart; results go to
 //! standard output, everything else to standard error; exit codes are 0 ok, 1 findings or
-//! failure, 2 usage, 3 findings of `check metrics`, 78 bad configuration at start.
+//! failure, 2 usage, 3 findings of `check metrics` and of `check rules --lint-fatal`, 78 bad
+//! configuration at start.
 
 mod args;
 mod check;
@@ -66,7 +67,7 @@ pub(crate) enum Exit {
     Ok,
     /// Findings, or it failed.
     Failure,
-    /// Findings of `check metrics`, told apart from a failure as promtool does.
+    /// Findings of `check metrics` and of the linter, told apart from a failure as promtool does.
     Findings,
     /// The configuration is bad: restarting will not help.
     BadConfig,
@@ -83,9 +84,13 @@ impl Exit {
         }
     }
 
-    /// The worse of two ends.
+    /// The worse of two ends; a failure is worse than findings.
     pub(crate) fn worse(self, other: Exit) -> Exit {
-        if self == Exit::Ok { other } else { self }
+        match self {
+            Exit::Ok => other,
+            Exit::Findings if other == Exit::Failure => other,
+            Exit::Findings | Exit::Failure | Exit::BadConfig => self,
+        }
     }
 }
 

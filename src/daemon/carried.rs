@@ -75,3 +75,60 @@ impl Carried {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Level;
+    use crate::notify::testing::instance;
+
+    type Signs = BTreeMap<SignKey, SignInstance>;
+
+    const AT: Timestamp = Timestamp::from_secs(5000);
+
+    /// The sign of an alert that fires since then.
+    fn sign(name: &str, since: i64) -> (SignKey, SignInstance) {
+        let mut sign = instance(name, Level::Plan);
+        sign.since = Timestamp::from_secs(since);
+        (sign.key.clone(), sign)
+    }
+
+    fn since(signs: &Signs) -> Vec<i64> {
+        signs.values().map(|s| s.since.millis() / 1000).collect()
+    }
+
+    #[tokio::test]
+    async fn the_start_of_a_sign_outlives_its_alert_and_restarts() {
+        let dir = tempfile::tempdir().unwrap();
+        // One sign eased: its alert is of 300, it began at 100. The other is as old as its alert.
+        let signs = Signs::from([sign("a", 100), sign("b", 200)]);
+        let fresh = BTreeMap::from([sign("a", 300), sign("b", 200)].map(|(k, s)| (k, s.since)));
+        let state = State::open(dir.path()).await.unwrap();
+        let mut carried = Carried::default();
+        carried.keep(&state, &fresh, &signs, AT).await.unwrap();
+        state.close().await.unwrap();
+
+        let state = State::open(dir.path()).await.unwrap();
+        let from_alerts = || Signs::from([sign("a", 300), sign("b", 200)]);
+        let mut signs = from_alerts();
+        let mut carried = Carried::restore(&state, &mut signs).await.unwrap();
+        assert_eq!(since(&signs), [100, 200]);
+        // Nothing changed: the row stays.
+        carried.keep(&state, &fresh, &signs, AT).await.unwrap();
+        state.close().await.unwrap();
+
+        let state = State::open(dir.path()).await.unwrap();
+        let mut signs = from_alerts();
+        let mut carried = Carried::restore(&state, &mut signs).await.unwrap();
+        assert_eq!(since(&signs), [100, 200]);
+        // It is over, and begins again after another restart.
+        signs.remove(&sign("a", 0).0);
+        carried.keep(&state, &fresh, &signs, AT).await.unwrap();
+        state.close().await.unwrap();
+
+        let state = State::open(dir.path()).await.unwrap();
+        let mut signs = from_alerts();
+        Carried::restore(&state, &mut signs).await.unwrap();
+        assert_eq!(since(&signs), [300, 200]);
+    }
+}

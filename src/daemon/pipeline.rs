@@ -11,6 +11,7 @@ use super::capacity::Capacity;
 use super::carried::Carried;
 use super::observed::Observed;
 use super::plan::Plan;
+use super::query::parse_options;
 use super::unwritten::{Evaluated, Unwritten, unless_full};
 use super::warming::Warming;
 use super::watch::{self, Watch};
@@ -109,8 +110,9 @@ impl Pipeline {
             .iter()
             .map(|g| Group::new(g.clone(), interval))
             .collect();
+        let language = parse_options(&plan.config.query.enable_features);
         for group in &mut groups {
-            group.set_reach(&|rule| warming.of(rule));
+            group.set_reach(&|rule| warming.of(rule, language));
         }
         let all = remembered.clone();
         let watch = Watch::restore(&mut remembered);
@@ -182,10 +184,8 @@ impl Pipeline {
         let reloaded = rules::reload(old, &plan.rules.groups, interval, now);
         self.groups = reloaded.groups;
         self.warming = self.warming.adopt(selection, now);
-        for group in &mut self.groups {
-            group.set_reach(&|rule| self.warming.of(rule));
-        }
         self.config = Arc::clone(&plan.config);
+        self.tell_reach();
         self.playbook = Arc::clone(&plan.playbook);
         self.capacity.adopt(&plan.playbook);
         self.outbox = outbox;

@@ -15,7 +15,7 @@ use crate::model::{Matcher, Problem, Problems, Selection, duration};
 use crate::promql::{self, ParseOptions};
 use crate::rules::{
     Checker, Duplicates, GroupSpec, RuleFile, RuleSet, UnknownKeys, check_promql, covered,
-    read_alone,
+    duplicates, read_alone,
 };
 
 /// A checked configuration with its rules and playbook.
@@ -160,12 +160,14 @@ const SAMPLE_BYTES: u64 = 4;
 const SAMPLE_EVERY: u64 = 15;
 
 /// What windows of more than an hour over raw series cost, as warnings.
-fn costs(groups: &[GroupSpec]) -> Vec<Problem> {
+fn costs(groups: &[GroupSpec], language: ParseOptions) -> Vec<Problem> {
     let mut found = Vec::new();
     for group in groups {
         for rule in &group.rules {
             let mut longest: BTreeMap<String, Duration> = BTreeMap::new();
-            for expr in rule.exprs().iter().filter_map(|e| promql::parse(e).ok()) {
+            let exprs = rule.exprs();
+            let parse = |e: &String| promql::parse_with(e, language).ok();
+            for expr in exprs.iter().filter_map(parse) {
                 for need in expr.needs() {
                     let name = need.matchers.iter().find(|m| m.name == NAME);
                     let name = name.map_or("every series", |m| m.value.as_str());
@@ -307,21 +309,29 @@ pub struct Checked {
     pub rules: usize,
     /// What is worth a warning.
     pub warnings: Vec<Problem>,
+    /// Rules that stand there twice.
+    pub duplicates: Vec<Problem>,
     /// Shipped rules that say the same, as sentences.
     pub covered: Vec<String>,
 }
 
 /// Checks one rule file as promtool does, or the shipped ones together.
-pub fn check_rules(file: Option<&Path>, features: &[Feature]) -> Result<Checked, Problems> {
+pub fn check_rules(
+    file: Option<&Path>,
+    features: &[Feature],
+    unknown_keys: UnknownKeys,
+) -> Result<Checked, Problems> {
     let language = parse_options(features);
     let check_promql = |text: &str| check_promql(text, language);
     let shipped = shipped_rules(&check_promql)?;
     let Some(path) = file else {
         let mut warnings = shipped.warnings;
-        warnings.extend(costs(&shipped.groups));
+        warnings.extend(costs(&shipped.groups, language));
         return Ok(Checked {
             rules: count(&shipped.groups),
             warnings,
+            // Refused on loading.
+            duplicates: Vec::new(),
             covered: Vec::new(),
         });
     };
@@ -331,12 +341,13 @@ pub fn check_rules(file: Option<&Path>, features: &[Feature]) -> Result<Checked,
         text,
         shipped: false,
     };
-    let (groups, mut warnings) = read_alone(&file, UnknownKeys::Refuse, &check_promql)?;
-    warnings.extend(costs(&groups));
+    let (groups, mut warnings) = read_alone(&file, unknown_keys, &check_promql)?;
+    warnings.extend(costs(&groups, language));
     let is_copy = shipped::rule_files().iter().any(|(_, t)| *t == file.text);
     Ok(Checked {
         rules: count(&groups),
         warnings,
+        duplicates: duplicates(&groups),
         covered: if is_copy {
             Vec::new()
         } else {
@@ -409,7 +420,7 @@ mod tests {
         };
         let none = config::Signs::default();
         let rules = RuleSet::load(&[file], &none, "", Duplicates::Refuse, &|text| {
-            check_promql(text, ParseOptions::default())
+            check_promql(text, ParseOptions::all())
         })
         .unwrap();
         let config = Config {
@@ -443,7 +454,7 @@ mod tests {
     fn the_cost_of_a_long_window_is_told() {
         let costs = |rules: &str| -> Vec<String> {
             let plan = plan(rules);
-            costs(&plan.rules.groups)
+            costs(&plan.rules.groups, ParseOptions::all())
                 .into_iter()
                 .map(|p| p.to_string())
                 .collect()
@@ -452,6 +463,7 @@ mod tests {
             costs("{record: y, expr: 'rate(x[1h]) + avg_over_time(loadline:x[7d])'}").len(),
             0
         );
+        assert_eq!(costs("{record: y, expr: 'mad_over_time(x[2h])'}").len(), 1);
         let said = costs("{alert: A, expr: 'avg_over_time(x[7d]) > max_over_time(x[2h])'}");
         assert_eq!(said.len(), 1);
         for part in [

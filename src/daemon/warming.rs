@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::selection::Need;
 use crate::model::{Selection, Timestamp};
-use crate::promql;
+use crate::promql::{self, ParseOptions};
 use crate::rules::{Reach, RuleSpec};
 
 /// A selector that is kept over a window.
@@ -72,11 +72,33 @@ impl Warming {
         Self(with(selection, of))
     }
 
-    /// How far back everything goes that a rule reads.
-    pub(crate) fn of(&self, rule: &RuleSpec) -> Reach {
+    /// The wall clock stepped by so many milliseconds, and all samples with it.
+    pub(crate) fn shift(&mut self, step: i64) {
+        for (_, reach) in &mut self.0 {
+            reach.since = reach.since.shifted(step);
+            if let Some((first, last)) = &mut reach.before {
+                (*first, *last) = (first.shifted(step), last.shifted(step));
+            }
+        }
+    }
+
+    /// No samples came between the two times: as after a restart with what was kept.
+    pub(crate) fn pause(&mut self, from: Timestamp, to: Timestamp) {
+        for (_, reach) in &mut self.0 {
+            let had = (reach.since < from).then_some((reach.since, from));
+            *reach = Reach {
+                since: to,
+                before: had.or(reach.before),
+            };
+        }
+    }
+
+    /// How far back everything goes that a rule of this `language` reads.
+    pub(crate) fn of(&self, rule: &RuleSpec, language: ParseOptions) -> Reach {
         let mut worst: Option<Reach> = None;
         let exprs = rule.exprs();
-        for expr in exprs.iter().filter_map(|e| promql::parse(e).ok()) {
+        let parse = |e: &String| promql::parse_with(e, language).ok();
+        for expr in exprs.iter().filter_map(parse) {
             for need in expr.needs() {
                 let need = Kept::of(&need);
                 let Some((_, reach)) = self.0.iter().find(|(kept, _)| *kept == need) else {
@@ -125,15 +147,57 @@ mod tests {
         };
         let none = crate::config::Signs::default();
         RuleSet::load(&[file], &none, "", Duplicates::Refuse, &|text| {
-            check_promql(text, promql::ParseOptions::default())
+            check_promql(text, ParseOptions::all())
         })
         .unwrap()
     }
 
     fn selection(set: &RuleSet) -> Selection {
         let exprs = set.exprs();
-        let parsed = exprs.iter().filter_map(|e| promql::parse(e).ok());
+        let parse = |e: &String| promql::parse_with(e, ParseOptions::all()).ok();
+        let parsed = exprs.iter().filter_map(parse);
         Selection::new(1, parsed.flat_map(|e| e.needs()).collect())
+    }
+
+    fn reaches_of(warming: &Warming, set: &RuleSet) -> Vec<Reach> {
+        let rules = set.groups[0].rules.iter();
+        rules.map(|r| warming.of(r, ParseOptions::all())).collect()
+    }
+
+    #[test]
+    fn experimental_expressions_warm_too() {
+        let set = rules(&["mad_over_time(a[5m])"]);
+        let new = Reach::since(Timestamp(1000));
+        let start = Warming::start(&selection(&set), new, &[]);
+        assert_eq!(reaches_of(&start, &set), [new]);
+    }
+
+    #[test]
+    fn a_clock_that_steps_or_stands_moves_the_reach() {
+        let at = Timestamp::from_secs;
+        let set = rules(&["rate(a[5m])"]);
+        let needs = selection(&set);
+        let old = Reach {
+            since: at(1000),
+            before: Some((at(100), at(990))),
+        };
+        let mut warming = Warming::start(&needs, old, &kept(&needs));
+        warming.shift(3_600_000);
+        let moved = Reach {
+            since: at(4600),
+            before: Some((at(3700), at(4590))),
+        };
+        assert_eq!(reaches_of(&warming, &set), [moved]);
+        warming.pause(at(5000), at(6000));
+        let hole = Reach {
+            since: at(6000),
+            before: Some((at(4600), at(5000))),
+        };
+        assert_eq!(reaches_of(&warming, &set), [hole]);
+        // Nothing came since: what was before the pause is still the newest.
+        warming.pause(at(6000), at(7000));
+        let since = at(7000);
+        assert_eq!(reaches_of(&warming, &set), [Reach { since, ..hole }]);
     }
 
     #[test]
@@ -152,8 +216,7 @@ mod tests {
             "rate(b[10m]) + c",
             "vector(1)",
         ]);
-        let reaches =
-            |w: &Warming| -> Vec<Reach> { new.groups[0].rules.iter().map(|r| w.of(r)).collect() };
+        let reaches = |w: &Warming| reaches_of(w, &new);
         let start = Warming::start(&selection(&new), reach, &before);
         let nothing = Reach::since(at(1000));
         assert_eq!(
@@ -175,6 +238,6 @@ mod tests {
         );
         // Nothing changes for what was there.
         let again = running.adopt(&selection(&old), at(6000));
-        assert_eq!(again.of(&old.groups[0].rules[1]), reach);
+        assert_eq!(reaches_of(&again, &old)[1], reach);
     }
 }

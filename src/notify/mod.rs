@@ -19,7 +19,7 @@ mod rows;
 #[path = "../../tests/world/sinks.rs"]
 mod sinks;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 pub mod worker;

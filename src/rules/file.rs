@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::foreign;
 use super::spec::{Checker, ExprInfo, GroupSpec, Inputs, Place, RuleKind, RuleSpec};
 use super::template::Template;
 use super::yaml::{self, Kind, Node};
@@ -42,8 +43,8 @@ pub struct RuleFile {
 pub enum Duplicates {
     /// A problem: two alerts of one identity would overwrite each other's state.
     Refuse,
-    /// A warning.
-    Warn,
+    /// Nothing; [`duplicates`](super::duplicates) finds it.
+    Allow,
 }
 
 /// What is done with a key that Prometheus does not know.
@@ -64,13 +65,13 @@ pub(crate) struct Read {
 }
 
 /// Reads one file by itself, as Prometheus does: the groups, empty ones included, and warnings.
-/// A rule that stands twice is a warning.
+/// A rule may stand there twice.
 pub fn read_alone(
     file: &RuleFile,
     unknown_keys: UnknownKeys,
     check: Checker<'_>,
 ) -> Result<(Vec<GroupSpec>, Vec<Problem>), Problems> {
-    let read = read_with(file, check, Duplicates::Warn, unknown_keys);
+    let read = read_with(file, check, Duplicates::Allow, unknown_keys);
     if read.problems.is_empty() {
         Ok((read.groups, read.warnings))
     } else {
@@ -172,10 +173,10 @@ impl Reader<'_> {
                 name => {
                     let name = name.unwrap_or("?");
                     let accepted = known.join(", ");
-                    self.wrong(
-                        key,
-                        format!("unknown key {name:?} in {what}; accepted: {accepted}"),
-                    );
+                    let message = foreign::advice(what, name).unwrap_or_else(|| {
+                        format!("unknown key {name:?} in {what}; accepted: {accepted}")
+                    });
+                    self.wrong(key, message);
                 }
             }
         }
@@ -282,8 +283,14 @@ impl Reader<'_> {
             for node in self.items(v, "rules") {
                 let group_context = self.context.clone();
                 if let Some(rule) = self.rule(node, &labels) {
-                    if rules.iter().any(|r| r.same_identity(&rule)) {
-                        self.duplicate(node);
+                    if self.duplicates == Duplicates::Refuse
+                        && rules.iter().any(|r| r.same_identity(&rule))
+                    {
+                        self.wrong(
+                            node,
+                            "duplicate rule: this group already has one of this name with these \
+                             labels; remove it, or tell the two apart by a label",
+                        );
                     }
                     rules.push(rule);
                 }
@@ -298,15 +305,6 @@ impl Reader<'_> {
             query_offset,
             rules,
         })
-    }
-
-    fn duplicate(&mut self, node: &Node) {
-        let message = "duplicate rule: this group already has one of this name with these labels; \
-                       remove it, or tell the two apart by a label";
-        match self.duplicates {
-            Duplicates::Refuse => self.wrong(node, message),
-            Duplicates::Warn => self.warn(node, message.to_owned()),
-        }
     }
 
     fn rule(&mut self, node: &Node, group_labels: &Texts) -> Option<RuleSpec> {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Pipeline;
 use crate::clock::Reading;
+use crate::daemon::query::parse_options;
 use crate::daemon::unwritten::unless_full;
 use crate::daemon::watch::{self, Condition};
 use crate::model::Timestamp;
@@ -47,6 +48,11 @@ impl Pipeline {
             if passed > GAP {
                 // Windows have a hole: as after a start.
                 self.started = now.wall;
+                let paused = now
+                    .wall
+                    .shifted(-i64::try_from(passed.as_millis()).unwrap_or(0));
+                self.warming.pause(paused, now.wall);
+                self.tell_reach();
             }
         }
         Ok(now.wall)
@@ -83,6 +89,8 @@ impl Pipeline {
         for group in &mut self.groups {
             group.shift(step);
         }
+        self.warming.shift(step);
+        self.tell_reach();
         self.watch.shift(step);
         unless_full(self.rooms.state.shift_waits(step).await)?;
         let moved: Vec<Change> = self
@@ -137,6 +145,15 @@ impl Pipeline {
         rules::restore(&mut fresh, alerts.collect());
         let [fresh] = fresh;
         self.groups[index] = fresh;
+        self.tell_reach();
         Ok(())
+    }
+
+    /// Tells every group how far back the data of its rules goes.
+    pub(super) fn tell_reach(&mut self) {
+        let language = parse_options(&self.config.query.enable_features);
+        for group in &mut self.groups {
+            group.set_reach(&|rule| self.warming.of(rule, language));
+        }
     }
 }

@@ -7,6 +7,7 @@ use super::*;
 use crate::model::{Answer, Batch, Labels, QueryError, Ref, TargetKey};
 use crate::notify::{Frame, Routing};
 use crate::promql::{Engine, EngineOptions};
+use crate::rules::{Reach, RuleStatus};
 use crate::state::{Book, StateError};
 
 const T0: Timestamp = Timestamp::from_secs(1_795_269_600);
@@ -293,4 +294,49 @@ async fn a_panic_in_a_rule_group_or_the_advisor_costs_one_evaluation() {
     ship.load = 0.0;
     ship.live(60).await;
     assert_eq!(ship.told().await, 8);
+}
+
+#[tokio::test]
+async fn a_group_that_broke_and_a_clock_that_jumps_keep_what_warms() {
+    let mut ship = Ship::new().await;
+    let selection = ship.plan.selection(1);
+    let tell = |ship: &mut Ship, since: Timestamp| {
+        let pipeline = ship.pipeline();
+        pipeline.warming = Warming::start(&selection, Reach::since(since), &[]);
+        pipeline.tell_reach();
+    };
+    let statuses = |ship: &mut Ship| -> Vec<RuleStatus> {
+        let groups = ship.pipeline().groups.iter();
+        groups
+            .flat_map(|g| g.rules().iter().map(|r| r.log().status()))
+            .collect()
+    };
+    ship.live(60).await;
+    assert_eq!(statuses(&mut ship), [RuleStatus::Ok; 6]);
+    let later = ship.clock.now() + Duration::from_secs(86_400);
+    tell(&mut ship, later);
+    ship.pipeline().renew(0).await.unwrap();
+    ship.live(30).await;
+    assert_eq!(statuses(&mut ship), [RuleStatus::Warming; 6], "begun anew");
+
+    let now = ship.clock.now();
+    tell(&mut ship, now);
+    ship.live(30).await;
+    assert_eq!(statuses(&mut ship), [RuleStatus::Ok; 6]);
+    ship.clock.step(-3_600_000);
+    ship.live(30).await;
+    assert_eq!(statuses(&mut ship), [RuleStatus::Ok; 6], "set back");
+
+    let before = ship.clock.now();
+    ship.clock.advance(Duration::from_secs(121));
+    ship.turn(true).await;
+    let rule = ship.plan.rules.groups[0].rules[0].clone();
+    let reach = ship
+        .pipeline()
+        .warming
+        .of(&rule, crate::promql::ParseOptions::default());
+    assert_eq!(reach.since, ship.clock.now(), "a hole in the windows");
+    let (first, last) = reach.before.unwrap();
+    assert_eq!(first, now.shifted(-3_600_000));
+    assert!(before.since(last) < Duration::from_secs(6), "{last:?}");
 }
