@@ -75,6 +75,7 @@ pub(crate) struct Case {
     then: Option<String>,
     second: Option<String>,
     text: Option<String>,
+    order: Option<String>,
 }
 
 /// Where the cases lie.
@@ -204,6 +205,12 @@ impl Case {
             }
         };
         let a = &next.answer;
+        if let Some(order) = &self.order {
+            let own = a.trace.iter().filter(|c| c.row == self.row);
+            let met: Vec<&str> = own.map(|c| c.step.as_str()).collect();
+            same("order", order, &met.join(" "));
+            return wrong;
+        }
         let led = next.bottlenecks.first().map_or("none", |b| b.sign.as_str());
         same("bottleneck", self.lead.as_deref().unwrap_or(&self.row), led);
         same("step", &self.step, a.step.as_deref().unwrap_or("none"));
