@@ -172,7 +172,7 @@ fn bad_files_end_with_78_before_anything_starts() {
         ),
         (
             "[rules]\nshipped = [\"hosts\"]\n",
-            vec!["c.toml:2:", "hosts", "host, postgres"],
+            vec!["c.toml:2:", "hosts", "host, kubernetes"],
         ),
         ("[facts]\nuser = 3\n", vec!["c.toml:2:", "user"]),
         ("[signs.nope]\nact = 0.5\n", vec!["c.toml:", "nope"]),

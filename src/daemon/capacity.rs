@@ -250,9 +250,12 @@ impl Capacity {
             Arc::clone(playbook),
             Arc::clone(config),
         );
+        let broken = rooms.broken.clone();
         let mut signals = std::mem::take(&mut self.signals);
         let (signals, rows, warnings) = tokio::task::spawn_blocking(move || {
-            let (measured, warnings) = limits::measure(&book, &config.facts, querier.as_ref(), now);
+            let measure = || limits::measure(&book, &config.facts, querier.as_ref(), now);
+            // A query that breaks costs one measurement.
+            let (measured, warnings) = broken.guard("limits", measure).unwrap_or_default();
             let rows = take(&mut signals, &measured, &book, now);
             (signals, rows, warnings)
         })

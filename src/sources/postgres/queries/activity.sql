@@ -1,5 +1,5 @@
 -- Sessions by database, state and who they are, a zero for each state that a database does not
--- have, so that a count falls to 0 instead of vanishing. Our own session is left out.
+-- have, so that a count falls to 0 instead of vanishing. Our own sessions are left out.
 WITH sessions AS (
     SELECT datname::text AS datname, coalesce(state, '') AS state,
            coalesce(usename::text, '') AS usename, coalesce(application_name, '') AS application_name,
@@ -9,6 +9,7 @@ WITH sessions AS (
            coalesce(max(extract(epoch FROM now() - xact_start)), 0)::float8 AS max_tx_seconds
     FROM pg_stat_activity
     WHERE pid <> pg_backend_pid() AND datname IS NOT NULL
+      AND application_name IS DISTINCT FROM current_setting('application_name')
       AND (state IS NOT NULL OR backend_type = 'client backend')
     GROUP BY 1, 2, 3, 4, 5, 6, 7
 )
