@@ -50,6 +50,9 @@ enabled = false
 [rules]
 shipped = false
 rule_files = ["rules/*.yml"]
+# The oracle's alerts flip for a living; each flip is to be told.
+[rules.flapping]
+hold = "0s"
 [[scrape_configs]]
 job_name = "oracle"
 static_configs = [{{ targets = [{address:?}] }}]
