@@ -121,6 +121,18 @@ async fn signals_of(major: Option<u32>) -> BTreeMap<String, (usize, String)> {
     subscribe(&primary);
     let replica = Cluster::replica_of(&primary);
     let mut client = disturb(&primary).await;
+    // The replica tells its oldest transaction every few seconds.
+    let told = "SELECT count(*) FROM pg_stat_replication WHERE backend_xmin IS NOT NULL";
+    for _ in 0..200 {
+        let replicas: i64 = sqlx::query_scalar(told)
+            .fetch_one(&mut client)
+            .await
+            .unwrap();
+        if replicas > 0 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
     let mut names = BTreeSet::new();
     let mut on_primary = Watch::of(&primary.url("mon", "postgres"));
     let mut on_replica = Watch::of(&replica.url("mon", "postgres"));
